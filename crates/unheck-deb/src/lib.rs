@@ -1,0 +1,1 @@
+//! Debian formats as data: control, versions, relations, .deb, Release/Packages/Contents, signatures.

@@ -1,0 +1,1 @@
+//! The pipeline: inputs, lock, tree, steps, writers, verify.

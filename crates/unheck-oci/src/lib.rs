@@ -1,0 +1,1 @@
+//! OCI images: layers, config, layout and archive, validation.

@@ -1,0 +1,1 @@
+//! Python source as data: imports, native library names, public API.

@@ -1,0 +1,1 @@
+//! Wheels as data: strict zip, RECORD, METADATA, WHEEL, entry points.

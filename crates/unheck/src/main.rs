@@ -1,0 +1,2 @@
+//! Takes Python deployment out of heck.
+fn main() {}

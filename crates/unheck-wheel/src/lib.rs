@@ -1,22 +1,29 @@
 //! Wheels as data: strict zip, RECORD, METADATA, WHEEL, entry points and the install plan.
 //!
-//! API (being filled in; the signatures stand):
-//! ```text
-//! WheelName: FromStr + Display { distribution, version, build: Option<String>, python: Vec<String>, abi, platform }
-//!     .project() -> String (PEP 503 name)   .tags() -> BTreeSet<String>
-//! normalize_name(&str) -> String;  same_version(&str, &str) -> bool
-//! Limits { entries, depth, central_directory, total_ratio, total_slack, entry_ratio, entry_ratio_from, metadata, fields, script }: Default
-//!
-//! Wheel::open(reader: &mut (impl Read + Seek), len: u64, &WheelName, &Limits) -> Result<Wheel, WheelError>   // keeps no reader
-//!     .name() -> &WheelName  .metadata() -> &Metadata  .info() -> &WheelInfo  .entry_points() -> &EntryPoints
-//!     .members() -> &[Member { path: TreePath, is_dir, size, executable, .. }]  .digest(index) -> Option<Digest>
-//!     .dist_info() -> &str   .modules() -> BTreeMap<String, ModuleKind>   .facts(stdlib: &BTreeSet<String>) -> Vec<Fact>
-//!     .unpack(&self, reader: &mut (impl Read + Seek), sink: &mut dyn FnMut(usize, &Member, &mut dyn Read) -> io::Result<()>) -> Result<(), UnpackError>
-//! plan(&Wheel, &Scheme, &PlanOptions) -> Result<Vec<Planned>, PlanError>
-//!     Scheme { purelib, platlib, scripts, data, headers: TreePath, python: String, protected: Vec<TreePath> }
-//!     PlanOptions { requested: bool, direct_url: Option<String> }
-//!     Planned { path: TreePath, source: Source::{Member(usize), Inline(Vec<u8>)}, mode: u32, size: u64, digest: Digest }
-//! Metadata { metadata_version, name, version, summary, requires_python, requires_dist, provides_extra, import_names,
-//!            import_namespaces, license_expression, license, license_files, classifiers, project_urls, home_page, author, author_email, maintainer, keywords, dynamic }
-//! EntryPoints { console_scripts: BTreeMap<String, ObjectRef { module, attr }>, gui_scripts, other: BTreeMap<String, BTreeMap<String, String>> }
-//! ```
+//! Works on anything that reads and seeks; it opens no file, writes nothing and runs nothing.
+//! Every rule is on: each of the popular wheels keeps all of them. A wheel that two readers could
+//! read differently, or that says one thing and holds another, is refused with the rule's name.
+//! Start at [`Wheel::open`], then [`plan`] says what goes where and [`Wheel::unpack`] streams it.
+
+mod entry_points;
+mod fields;
+mod limits;
+mod metadata;
+mod modules;
+mod name;
+mod plan;
+pub mod record;
+mod unpack;
+mod version;
+mod wheel;
+pub mod zip;
+
+pub use entry_points::{EntryPoints, EntryPointsError, ObjectRef};
+pub use limits::{Limit, LimitExceeded, Limits};
+pub use metadata::{FieldsError, Metadata, WheelInfo};
+pub use modules::{Fact, ModuleKind};
+pub use name::{ParseWheelNameError, WheelName, normalize_name};
+pub use plan::{PlanError, PlanOptions, Planned, Scheme, Source, plan};
+pub use unpack::{Sink, UnpackError};
+pub use version::same_version;
+pub use wheel::{RecordMismatch, SchemeKey, Wheel, WheelError, WheelProblem};

@@ -1,0 +1,371 @@
+//! What the command inside a sandbox does: one action, facts on standard output.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the exact error numbers and the process's own state are the point"
+)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+pub(crate) fn main(words: &[String]) -> i32 {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["facts"] => facts(),
+        ["list", path] => list(path),
+        ["stat", path] => {
+            let m = std::fs::symlink_metadata(path).unwrap();
+            println!("{:o} {} {}", m.mode() & 0o7777, m.uid(), m.gid());
+        }
+        ["write", path] => println!("{}", result(std::fs::write(path, "x"))),
+        ["read", path] => print!(
+            "{}",
+            std::fs::read_to_string(path).unwrap_or_else(|e| result::<()>(Err(e)))
+        ),
+        ["mounts"] => mounts(),
+        ["env"] => std::env::vars().for_each(|(k, v)| println!("{k}={v}")),
+        ["devices"] => devices(),
+        ["loopback"] => loopback(),
+        ["connect", port] => {
+            let port: u16 = port.parse().unwrap();
+            println!("{}", result(TcpStream::connect(("127.0.0.1", port))));
+        }
+        ["calls"] => calls(),
+        ["hog", bytes] => hog(bytes.parse().unwrap()),
+        ["bomb"] => bomb(),
+        ["spin", processes] => spin(processes.parse().unwrap()),
+        ["flood", bytes] => flood(bytes.parse().unwrap()),
+        ["big-file", bytes] => {
+            let written =
+                std::fs::File::create("/tmp/big")
+                    .unwrap()
+                    .write(&vec![0; bytes.parse().unwrap()]);
+            println!("{}", result(written));
+        }
+        ["fill", path] => fill(path),
+        ["files"] => println!(
+            "{}",
+            (0..)
+                .map(|_| std::fs::File::open("/"))
+                .take_while(Result::is_ok)
+                .map(std::mem::forget)
+                .count()
+        ),
+        ["sleep", ..] => std::thread::sleep(std::time::Duration::from_secs(60)),
+        ["daemon", word] => daemon(word),
+        ["catch"] => catch(),
+        ["exit", code] => return code.parse().unwrap(),
+        ["say", lines @ ..] => lines.iter().for_each(|line| println!("{line}")),
+        other => panic!("no action {other:?}"),
+    }
+    0
+}
+
+fn result<T>(result: std::io::Result<T>) -> String {
+    match result {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => name(error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+fn name(errno: i32) -> String {
+    let known = [
+        (libc::EPERM, "EPERM"),
+        (libc::EACCES, "EACCES"),
+        (libc::EROFS, "EROFS"),
+        (libc::ENOENT, "ENOENT"),
+        (libc::ENOSYS, "ENOSYS"),
+        (libc::EFBIG, "EFBIG"),
+        (libc::ENOSPC, "ENOSPC"),
+        (libc::ENXIO, "ENXIO"),
+        (libc::ECONNREFUSED, "ECONNREFUSED"),
+        (libc::EAFNOSUPPORT, "EAFNOSUPPORT"),
+    ];
+    known
+        .iter()
+        .find(|(n, _)| *n == errno)
+        .map_or_else(|| errno.to_string(), |(_, name)| (*name).to_owned())
+}
+
+/// Everything that should not depend on the host.
+fn facts() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    for line in status.lines() {
+        let interesting = [
+            "CapInh",
+            "CapPrm",
+            "CapEff",
+            "CapBnd",
+            "CapAmb",
+            "NoNewPrivs",
+            "Seccomp",
+            "Groups",
+            "SigIgn",
+            "SigBlk",
+        ];
+        if interesting.contains(&line.split(':').next().unwrap()) {
+            println!("{}", line.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+    }
+    println!(
+        "uid {} gid {}",
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw()
+    );
+    println!("pid {}", std::process::id());
+    println!(
+        "host {}",
+        rustix::system::uname().nodename().to_string_lossy()
+    );
+    println!("cwd {}", std::env::current_dir().unwrap().display());
+    let mask = rustix::process::umask(rustix::fs::Mode::empty());
+    println!("umask {:o}", mask.as_raw_mode());
+    println!("leader {}", unsafe { libc::getsid(0) == libc::getpid() });
+    let mut files: Vec<i32> = (0..100)
+        .filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } >= 0)
+        .collect();
+    files.sort_unstable();
+    println!("files {files:?}");
+    let net = std::fs::read_to_string("/proc/net/dev").unwrap();
+    let names: Vec<&str> = net
+        .lines()
+        .skip(2)
+        .filter_map(|l| Some(l.split_once(':')?.0.trim()))
+        .collect();
+    println!("net {names:?}");
+    let mut processes: Vec<u32> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|e| e.unwrap().file_name().to_str()?.parse().ok())
+        .collect();
+    processes.sort_unstable();
+    println!("processes {processes:?}");
+}
+
+fn list(path: &str) {
+    let mut names: Vec<_> = std::fs::read_dir(path)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    names.sort();
+    names
+        .iter()
+        .for_each(|name| println!("{}", name.to_str().unwrap()));
+}
+
+/// What the root is and that it is whole.
+fn mounts() {
+    let statfs = rustix::fs::statfs("/").unwrap();
+    let kind = match statfs.f_type as u64 {
+        0x794c_7630 => "overlay",
+        0x0102_1994 => "tmpfs",
+        _ => "other",
+    };
+    let flags = rustix::fs::statvfs("/").unwrap().f_flag;
+    let read_only = flags.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+    println!("root {kind} {}", if read_only { "ro" } else { "rw" });
+    print!("marker {}", std::fs::read_to_string("/etc/marker").unwrap());
+    let mut names: Vec<_> = std::fs::read_dir("/")
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    println!("names {}", names.join(" "));
+    println!(
+        "write {}",
+        result(std::fs::write("/bin/inside", ""))
+            .replace("26", "EROFS")
+            .replace("EACCES", "EROFS")
+    );
+    println!("tmp {}", result(std::fs::write("/tmp/x", "")));
+}
+
+fn devices() {
+    for name in ["null", "zero", "full", "random", "urandom", "tty"] {
+        assert!(
+            std::fs::metadata(format!("/dev/{name}"))
+                .unwrap()
+                .file_type()
+                .is_char_device(),
+            "{name}"
+        );
+    }
+    let mut zeros = [1; 8];
+    std::fs::File::open("/dev/zero")
+        .unwrap()
+        .read_exact(&mut zeros)
+        .unwrap();
+    assert_eq!(zeros, [0; 8]);
+    std::fs::write("/dev/null", "x").unwrap();
+    println!("full {}", result(std::fs::write("/dev/full", "x")));
+    std::fs::write("/dev/shm/x", "x").unwrap();
+    println!("new {}", result(std::fs::write("/dev/new", "x")));
+    println!("tty {}", result(std::fs::File::open("/dev/tty")));
+    println!(
+        "ptmx {}",
+        result(
+            std::fs::File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/ptmx")
+        )
+    );
+    std::fs::File::options()
+        .write(true)
+        .open("/dev/stdout")
+        .unwrap()
+        .write_all(b"stdout\n")
+        .unwrap();
+}
+
+fn loopback() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    server.write_all(b"hello\n").unwrap();
+    drop(server);
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    print!("{text}");
+    println!("{}", result(TcpListener::bind("[::1]:0")));
+}
+
+/// Each system call that must be refused, and some that must not.
+fn calls() {
+    let zero = 0usize;
+    let show = |what: &str, number: libc::c_long, arguments: [usize; 3]| {
+        let [a, b, c] = arguments;
+        let got = unsafe { libc::syscall(number, a, b, c, zero, zero) };
+        let error = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        println!(
+            "{what} {}",
+            if got >= 0 {
+                "ok".to_owned()
+            } else {
+                name(error)
+            }
+        );
+    };
+    show("mount", libc::SYS_mount, [0; 3]);
+    show(
+        "unshare",
+        libc::SYS_unshare,
+        [libc::CLONE_NEWUSER as usize, 0, 0],
+    );
+    show(
+        "clone-user",
+        libc::SYS_clone,
+        [(libc::CLONE_NEWUSER | libc::SIGCHLD) as usize, 0, 0],
+    );
+    show("clone3", libc::SYS_clone3, [0; 3]);
+    show(
+        "ptrace",
+        libc::SYS_ptrace,
+        [libc::PTRACE_ATTACH as usize, 1, 0],
+    );
+    show("keyctl", libc::SYS_keyctl, [0; 3]);
+    show("bpf", libc::SYS_bpf, [0; 3]);
+    show("userfaultfd", libc::SYS_userfaultfd, [0; 3]);
+    show("perf", libc::SYS_perf_event_open, [0; 3]);
+    show("io_uring", libc::SYS_io_uring_setup, [1, 0, 0]);
+    show("kexec", libc::SYS_kexec_load, [0; 3]);
+    show("tiocsti", libc::SYS_ioctl, [0, libc::TIOCSTI as usize, 0]);
+    show(
+        "tiocsti-high",
+        libc::SYS_ioctl,
+        [0, libc::TIOCSTI as usize | 1 << 40, 0],
+    );
+    show(
+        "vsock",
+        libc::SYS_socket,
+        [libc::AF_VSOCK as usize, libc::SOCK_STREAM as usize, 0],
+    );
+    show(
+        "alg",
+        libc::SYS_socket,
+        [libc::AF_ALG as usize, libc::SOCK_SEQPACKET as usize, 0],
+    );
+    show(
+        "inet",
+        libc::SYS_socket,
+        [libc::AF_INET as usize, libc::SOCK_STREAM as usize, 0],
+    );
+    show("getpid", libc::SYS_getpid, [0; 3]);
+    #[cfg(target_arch = "x86_64")]
+    show("x32-getpid", libc::SYS_getpid | 0x4000_0000, [0; 3]);
+    std::thread::spawn(|| println!("thread ok")).join().unwrap();
+}
+
+fn hog(bytes: usize) {
+    let mut blocks = Vec::new();
+    for _ in 0..bytes >> 20 {
+        blocks.push(vec![1u8; 1 << 20]);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    println!("{}", blocks.len());
+}
+
+fn bomb() {
+    for _ in 0..1000 {
+        if unsafe { libc::fork() } == 0 {
+            std::thread::sleep(std::time::Duration::from_secs(60));
+        }
+    }
+    std::thread::sleep(std::time::Duration::from_secs(60));
+}
+
+fn spin(processes: u32) {
+    for _ in 1..processes {
+        if unsafe { libc::fork() } == 0 {
+            break;
+        }
+    }
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+fn flood(bytes: usize) {
+    let mut out = std::io::stdout().lock();
+    let line = [b"x".repeat(99), b"\n".to_vec()].concat();
+    for _ in 0..bytes / 100 {
+        if out.write_all(&line).is_err() {
+            return;
+        }
+    }
+}
+
+fn fill(path: &str) {
+    let mut file = std::fs::File::create(path).unwrap();
+    let block = vec![0; 1 << 20];
+    let mut written = 0;
+    let error = loop {
+        match file.write_all(&block) {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    println!("{} after {written} MiB", result::<()>(Err(error)));
+}
+
+/// A process that leaves its session and its parent.
+fn daemon(word: &str) {
+    if unsafe { libc::fork() } == 0 {
+        rustix::process::setsid().unwrap();
+        let _ = std::os::unix::process::CommandExt::exec(
+            std::process::Command::new("/bin/inside").args(["inside", "sleep", word]),
+        );
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+}
+
+/// Exits 7 on SIGTERM.
+fn catch() {
+    extern "C" fn stop(_: i32) {
+        unsafe { libc::_exit(7) };
+    }
+    let handler: extern "C" fn(i32) = stop;
+    unsafe { libc::signal(libc::SIGTERM, handler as libc::sighandler_t) };
+    println!("ready");
+    std::thread::sleep(std::time::Duration::from_secs(60));
+}

@@ -1,0 +1,12 @@
+//! The behaviour of the room, file by file.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set up its input fails"
+)]
+
+mod facts;
+mod imports;
+mod live;
+mod native;
+mod parse;

@@ -93,7 +93,7 @@ impl TreePath {
     }
 
     /// Every directory above the node, the topmost first.
-    pub fn ancestors(&self) -> impl Iterator<Item = Self> {
+    pub fn ancestors(&self) -> impl Iterator<Item = Self> + '_ {
         self.0
             .match_indices('/')
             .map(|(at, _)| Self(self.0[..at].into()))

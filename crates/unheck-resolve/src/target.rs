@@ -79,6 +79,13 @@ struct TargetFields {
 #[error("`{0}` is not a full version of Python 3 (for example `3.13.5`)")]
 pub struct TargetError(String);
 
+/// Whether version specifiers (PEP 440) such as `>=3.11,<4` allow a full Python version; `None` when
+/// either text is none.
+pub fn python_allowed(specifiers: &str, python: &str) -> Option<bool> {
+    let specifiers = uv_pep440::VersionSpecifiers::from_str(specifiers).ok()?;
+    Some(specifiers.contains(&Version::from_str(python).ok()?))
+}
+
 impl Target {
     /// A target for a full Python version such as `3.13.5` or `3.14.0rc2`.
     ///
@@ -127,6 +134,85 @@ impl Target {
 
     /// The compatible wheel tags, best first, as `python-abi-platform` triples (PEP 425).
     pub fn tags(&self) -> Vec<String> {
-        self.uv_tags().to_string_list()
+        let text = self.uv_tags().to_string();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The platform in the resolver's terms.
+    pub(crate) fn uv_platform(&self) -> Platform {
+        let os = match self.libc {
+            Libc::Glibc(major, minor) => Os::Manylinux { major, minor },
+            Libc::Musl(major, minor) => Os::Musllinux { major, minor },
+        };
+        let arch = match self.arch {
+            Arch::X86_64 => uv_platform_tags::Arch::X86_64,
+            Arch::Aarch64 => uv_platform_tags::Arch::Aarch64,
+        };
+        Platform::new(os, arch)
+    }
+
+    /// The compatible tags in the resolver's terms.
+    pub(crate) fn uv_tags(&self) -> Tags {
+        let options = TagsOptions {
+            manylinux_compatible: true,
+            is_cross: true,
+            ..TagsOptions::default()
+        };
+        Tags::from_env(
+            self.uv_platform(),
+            self.minor,
+            "cpython",
+            self.minor,
+            options,
+        )
+        .expect("every libc and machine of `Target` has tags")
+    }
+
+    /// The marker environment of PEP 508 for this target.
+    pub(crate) fn uv_markers(&self) -> MarkerEnvironment {
+        let short = format!("{}.{}", self.minor.0, self.minor.1);
+        MarkerEnvironment::try_from(MarkerEnvironmentBuilder {
+            implementation_name: "cpython",
+            implementation_version: &self.python,
+            os_name: "posix",
+            platform_machine: self.arch.machine(),
+            platform_python_implementation: "CPython",
+            platform_release: "",
+            platform_system: "Linux",
+            platform_version: "",
+            python_full_version: &self.python,
+            python_version: &short,
+            sys_platform: "linux",
+        })
+        .expect("the version was parsed by `Target::new`")
+    }
+
+    /// The Python version in the resolver's terms.
+    pub(crate) fn uv_python(&self) -> Version {
+        Version::from_str(&self.python).expect("the version was parsed by `Target::new`")
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Python {} on {}, {}", self.python, self.libc, self.arch)
+    }
+}
+
+impl TryFrom<TargetFields> for Target {
+    type Error = TargetError;
+
+    fn try_from(fields: TargetFields) -> Result<Self, TargetError> {
+        Self::new(&fields.python, fields.libc, fields.arch)
+    }
+}
+
+impl From<Target> for TargetFields {
+    fn from(target: Target) -> Self {
+        Self {
+            python: target.python,
+            libc: target.libc,
+            arch: target.arch,
+        }
     }
 }

@@ -1,1 +1,35 @@
-//! The pipeline: inputs, lock, tree, steps, writers, verify.
+//! The pipeline: inputs, lock, tree, steps, writers, verify. Start at [`build::build`].
+//!
+//! The engine has no terminal, no environment and no current directory: a [`session::Session`]
+//! holds all that a run works with, an [`event::Reporter`] hears what happens.
+
+pub mod assemble;
+pub mod backend;
+pub mod build;
+pub mod close;
+pub mod credentials;
+pub mod debian;
+pub mod event;
+pub mod explain;
+pub mod finding;
+pub mod input;
+pub mod inside;
+pub mod interpreter;
+pub mod layers;
+pub mod layout;
+pub mod lock;
+pub mod locker;
+pub mod net;
+pub mod platform;
+pub mod provider;
+pub mod roots;
+pub mod run;
+pub mod scan;
+pub mod session;
+pub mod size;
+pub mod steps;
+pub mod tree;
+pub mod verify;
+pub mod wheels;
+pub mod why;
+pub mod write;

@@ -1,0 +1,364 @@
+//! Runs one hook of a build backend in the sandbox. Start at [`run`].
+//!
+//! What a backend leaves behind is hostile: an answer is a small JSON file and one wheel, both
+//! regular files, read after every process of the sandbox has ended.
+
+use std::ffi::OsString;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use unheck_base::Digest;
+use unheck_oci::layer::Compression;
+use unheck_resolve::BuildSystem;
+use unheck_sandbox::{LimitKind, Limits, Mount, Network, Outcome, Spec, Status, Stdio};
+use unheck_wheel::WheelName;
+
+use super::diagnose::{Log, hints};
+use super::{BackendError, reference};
+use crate::assemble::{AppPart, assemble};
+use crate::input::{AppFileKind, AppFiles, Project};
+use crate::layers::{plan, write_layer};
+use crate::layout::{Layout, NONROOT};
+use crate::lock::{Deb, FORMAT, Lock, Package, Plan, Target};
+use crate::roots::{Roots, from_layers};
+use crate::session::Session;
+
+/// The program that runs inside.
+pub(super) const DRIVER: &str = include_str!("driver.py");
+
+/// Longest answer that is read.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// What a hook may use: generous for Python, tight for what runs away.
+const WALL: u64 = 300;
+const FILE_SIZE: u64 = 2 << 30;
+const MEMORY: u64 = 4 << 30;
+
+/// One run.
+pub(super) struct Hook<'a> {
+    pub(super) session: &'a Session,
+    pub(super) project: &'a Project,
+    /// Whose interpreter and build requirements are used.
+    pub(super) target: &'a Target,
+    pub(super) system: &'a BuildSystem,
+    pub(super) app: &'a AppFiles,
+    /// `SOURCE_DATE_EPOCH`, in seconds since 1970.
+    pub(super) epoch: i64,
+}
+
+/// What the driver answers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Answer {
+    pub(super) requires: Vec<String>,
+    pub(super) wheel: String,
+    failed: String,
+    trace: String,
+}
+
+/// What else the backend needs for a wheel.
+///
+/// # Errors
+/// [`BackendError`].
+pub(super) fn requires(hook: &Hook<'_>) -> Result<Vec<String>, BackendError> {
+    let scratch = Scratch::new(hook)?;
+    Ok(run(hook, &scratch, "get_requires_for_build_wheel")?.requires)
+}
+
+/// Makes the wheel and puts it into the store.
+///
+/// # Errors
+/// [`BackendError`].
+pub(super) fn wheel(hook: &Hook<'_>) -> Result<(String, Digest), BackendError> {
+    let scratch = Scratch::new(hook)?;
+    let answer = run(hook, &scratch, "build_wheel")?;
+    let wheels = scratch.out.join("wheels");
+    let wrong = |problem: String| BackendError::Answer { backend: reference(hook.system).to_owned(), problem };
+    let name = only_wheel(&wheels, &answer.wheel).map_err(wrong)?;
+    let path = wheels.join(&name);
+    let failed = |source| BackendError::Scratch { path: path.clone(), source };
+    let mut file = fs_err::File::open(&path).map_err(failed)?;
+    let digest = hook.session.store().put_reader(&mut file, None)?;
+    Ok((name, digest))
+}
+
+/// The one wheel in a directory, which must be the one that the backend named.
+pub(super) fn only_wheel(directory: &Path, named: &str) -> Result<String, String> {
+    let entries = fs_err::read_dir(directory).map_err(|error| format!("left no directory of wheels: {error}"))?;
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name.ends_with(".whl"));
+    names.sort();
+    let [name] = names.as_slice() else {
+        return Err(format!("left {} wheels instead of one", names.len()));
+    };
+    if name != named {
+        return Err(format!("named the wheel `{}` and left `{}`", named.escape_debug(), name.escape_debug()));
+    }
+    if name.parse::<WheelName>().is_err() {
+        return Err(format!("left `{}`, which is not the name of a wheel", name.escape_debug()));
+    }
+    match fs_err::symlink_metadata(directory.join(name)) {
+        Ok(found) if found.is_file() => Ok(name.clone()),
+        _ => Err(format!("left a `{name}` that is no regular file")),
+    }
+}
+
+/// Runs a hook over a copy of the app's files.
+///
+/// # Errors
+/// [`BackendError`].
+pub(super) fn run(hook: &Hook<'_>, scratch: &Scratch, name: &'static str) -> Result<Answer, BackendError> {
+    let request = serde_json::json!({
+        "hook": name,
+        "backend": reference(hook.system),
+        "backend_path": hook.system.backend_path,
+    });
+    let file = scratch.input.join("request.json");
+    fs_err::write(&file, request.to_string()).map_err(|source| BackendError::Scratch { path: file, source })?;
+    let roots = environment(hook)?;
+    let outcome = unheck_sandbox::run(&hook.session.helper, &spec(hook, scratch, &roots))?;
+    let answer = read_answer(&scratch.out.join("answer.json"));
+    judge(hook, name, &outcome, answer)
+}
+
+fn judge(
+    hook: &Hook<'_>,
+    name: &'static str,
+    outcome: &Outcome,
+    answer: Option<Answer>,
+) -> Result<Answer, BackendError> {
+    let backend = || reference(hook.system).to_owned();
+    let said = format!("{}\n{}", outcome.stdout.text(), outcome.stderr.text());
+    let status = match outcome.status {
+        Status::LimitHit(limit) => {
+            let most = most(limit);
+            return Err(BackendError::Limit { backend: backend(), hook: name, limit: limit.to_string(), most, log: Log::of(&said) });
+        }
+        Status::Exited(code) => format!("exit code {code}"),
+        Status::Signaled(signal) => format!("signal {signal}"),
+    };
+    match answer {
+        Some(answer) if outcome.status.success() && answer.failed.is_empty() => Ok(answer),
+        Some(answer) => {
+            // The driver's own lines of a traceback tell nothing; the backend's output comes first.
+            let trace = trace(&answer.trace);
+            let output = said.split("Traceback (most recent call last):").next().unwrap_or_default();
+            let log = Log::of(&format!("{output}\n{trace}"));
+            let mut hints = hints(&format!("{said}\n{trace}"));
+            if answer.failed == "import" && hints.is_empty() {
+                hints.push("check `build-backend` and `backend-path` in `[build-system]`".to_owned());
+            }
+            Err(BackendError::Failed { backend: backend(), hook: name, status, log, hints })
+        }
+        None => {
+            let hints = hints(&said);
+            Err(BackendError::Failed { backend: backend(), hook: name, status, log: Log::of(&said), hints })
+        }
+    }
+}
+
+/// A traceback without the frames of the driver.
+pub(super) fn trace(text: &str) -> String {
+    let mut lines = Vec::new();
+    let mut ours = false;
+    for line in text.lines() {
+        if line.starts_with("  File ") {
+            ours = line.contains("\"/in/driver.py\"");
+        } else if !line.starts_with(' ') {
+            ours = false;
+        }
+        if !ours {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
+}
+
+fn most(limit: LimitKind) -> &'static str {
+    match limit {
+        LimitKind::Memory => "4 GiB",
+        LimitKind::Processes => "512",
+        LimitKind::FileSize => "2 GiB",
+        LimitKind::Cpu | LimitKind::Wall => "300 seconds",
+        LimitKind::Output => "64 MiB",
+    }
+}
+
+/// The driver's answer, `None` when there is none that can be read.
+pub(super) fn read_answer(path: &Path) -> Option<Answer> {
+    let found = fs_err::symlink_metadata(path).ok()?;
+    if !found.is_file() || found.len() > MAX_ANSWER {
+        return None;
+    }
+    serde_json::from_slice(&fs_err::read(path).ok()?).ok()
+}
+
+fn spec(hook: &Hook<'_>, scratch: &Scratch, roots: &Roots) -> Spec {
+    let layout = Layout::of(&hook.target.interpreter);
+    let argv = [layout.python.as_str(), "-B", "-s", "/in/driver.py"];
+    let mut spec = Spec::new(roots.root(), argv.iter().map(OsString::from).collect());
+    let bind = |host: &Path, inside: &str, writable| Mount::Bind {
+        host: host.to_owned(),
+        inside: PathBuf::from(inside),
+        writable,
+    };
+    spec.mounts = vec![
+        bind(&scratch.source, "/src", true),
+        bind(&scratch.out, "/out", true),
+        bind(&scratch.input, "/in", false),
+    ];
+    spec.cwd = PathBuf::from("/src");
+    let fixed = [
+        ("PATH", layout.search_path()),
+        ("HOME", "/tmp".to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("LC_ALL", "C.UTF-8".to_owned()),
+        ("TZ", "UTC".to_owned()),
+        ("PYTHONHASHSEED", "0".to_owned()),
+        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+        ("SOURCE_DATE_EPOCH", epoch(hook.epoch).to_string()),
+    ];
+    let own = hook.project.config.build_env.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    spec.env = fixed.into_iter().chain(own).map(|(name, value)| (name.into(), value.into())).collect();
+    spec.network = Network::None;
+    spec.limits = Limits {
+        memory: Some(MEMORY),
+        processes: Some(512),
+        file_size: Some(FILE_SIZE),
+        wall: Some(Duration::from_secs(WALL)),
+        output: Some(64 << 20),
+        ..Limits::default()
+    };
+    spec.stdio = Stdio::Capture { limit: 256 << 10 };
+    spec
+}
+
+/// Zip archives begin with 1980.
+fn epoch(seconds: i64) -> i64 {
+    seconds.max(315_532_800)
+}
+
+/// The interpreter with what the backend is made of.
+fn environment(hook: &Hook<'_>) -> Result<Roots, BackendError> {
+    let (lock, target) = build_lock(hook.target);
+    let store = hook.session.store();
+    let tree = assemble(store, &lock, &target, &AppPart::default()).map_err(Box::new)?;
+    // Packed as fast as can be: nobody but this machine reads it.
+    let compression = Compression::Zstd { level: 1, workers: 0 };
+    let mut layers = Vec::new();
+    for planned in plan(&tree, &target) {
+        layers.push(write_layer(store, &planned, compression)?.layer);
+    }
+    Ok(from_layers(store, &layers.iter().collect::<Vec<_>>())?)
+}
+
+/// A lock that installs the build requirements into the interpreter and nothing else.
+pub(super) fn build_lock(target: &Target) -> (Lock, Target) {
+    let packages = target.build_requires.iter().map(|wheel| Package {
+        name: wheel.name.parse::<WheelName>().map_or_else(|_| wheel.name.clone(), |name| name.project()),
+        version: None,
+        marker: None,
+        requires_python: None,
+        index: None,
+        dependencies: Vec::new(),
+        wheels: vec![wheel.clone()],
+        sdist: None,
+    });
+    let plan = Plan {
+        format: FORMAT,
+        inputs: Digest::of(b""),
+        epoch: 0,
+        roots: Vec::new(),
+        app_needs: Vec::new(),
+        targets: Vec::new(),
+    };
+    let lock = Lock { requires_python: None, packages: packages.collect(), plan };
+    let build = Target {
+        wheels: target.build_requires.iter().map(|wheel| wheel.name.clone()).collect(),
+        debs: target.debs.iter().filter(|deb| deb.base).cloned().map(whole_libc).collect(),
+        notes: Vec::new(),
+        build_requires: Vec::new(),
+        ..target.clone()
+    };
+    (lock, build)
+}
+
+/// All of libc where it is libc: a backend in another language than Python (`uv_build`) needs
+/// parts of it that the app does not.
+fn whole_libc(mut deb: Deb) -> Deb {
+    if deb.name == "libc6" {
+        deb.files.clear();
+    }
+    deb
+}
+
+/// Directories of one run; they go away with it.
+pub(super) struct Scratch {
+    source: PathBuf,
+    out: PathBuf,
+    input: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn new(hook: &Hook<'_>) -> Result<Self, BackendError> {
+        let directory = hook.session.store().temp_dir()?;
+        let at = |name: &str| directory.path().join(name);
+        let scratch =
+            Self { source: at("src"), out: at("out"), input: at("in"), _directory: directory };
+        scratch.fill(hook.app, hook.epoch)?;
+        Ok(scratch)
+    }
+
+    fn fill(&self, app: &AppFiles, seconds: i64) -> Result<(), BackendError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| BackendError::Scratch { path, source }
+        };
+        for directory in [&self.source, &self.out, &self.input] {
+            fs_err::create_dir(directory).map_err(failed(directory))?;
+        }
+        let driver = self.input.join("driver.py");
+        fs_err::write(&driver, DRIVER).map_err(failed(&driver))?;
+        for file in &app.files {
+            let to = self.source.join(file.path.as_str());
+            if let Some(above) = to.parent() {
+                fs_err::create_dir_all(above).map_err(failed(above))?;
+            }
+            match &file.kind {
+                AppFileKind::Symlink(target) => {
+                    fs_err::os::unix::fs::symlink(target, &to).map_err(failed(&to))?;
+                }
+                AppFileKind::File { .. } => {
+                    fs_err::copy(&file.source, &to).map_err(failed(&file.source))?;
+                    let mode = if file.executable { 0o755 } else { 0o644 };
+                    settle(&to, mode, seconds).map_err(failed(&to))?;
+                }
+            }
+        }
+        own(&self.source, &self.out).map_err(failed(&self.source))
+    }
+}
+
+/// Gives a file the mode and the date that it has in every build.
+fn settle(path: &Path, mode: u32, seconds: i64) -> std::io::Result<()> {
+    let file = fs_err::OpenOptions::new().write(true).open(path)?;
+    let since = Duration::from_secs(u64::try_from(epoch(seconds)).unwrap_or_default());
+    file.file().set_modified(std::time::UNIX_EPOCH + since)?;
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// Gives the directories to the user inside. Only root needs it: any other user is that one inside.
+fn own(source: &Path, out: &Path) -> std::io::Result<()> {
+    if fs_err::metadata(out)?.uid() != 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(out, Some(NONROOT), Some(NONROOT))?;
+    for entry in walkdir::WalkDir::new(source) {
+        std::os::unix::fs::lchown(entry?.path(), Some(NONROOT), Some(NONROOT))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,511 @@
+//! Verified package indexes of a suite and its update suites. Start at [`Suites::load`].
+//!
+//! The chain is OpenPGP signature → `InRelease` → digest of `Packages` → digest of each package.
+//! Nothing is parsed before its bytes were checked against the step before.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use unheck_base::{Digest, TreePath};
+use unheck_deb::control::{BinaryPackage, ControlError, StanzaReader};
+use unheck_deb::release::{FreshnessError, Release, ReleaseError};
+use unheck_deb::signature::{Keyring, SignatureError, Signed};
+use unheck_store::{Derived, Store, StoreError};
+
+use super::mirror::Mirror;
+use crate::explain::{Class, Explain};
+use crate::lock::{Archive, Suite};
+use crate::net::{Net, NetError, Want};
+use crate::platform::Platform;
+
+/// Longest `InRelease` that is read; the largest real one has a fifth of it.
+const MAX_INRELEASE: u64 = 4 << 20;
+
+/// Longest uncompressed Packages index that is read.
+const MAX_PACKAGES: u64 = 1 << 30;
+
+/// Raised whenever the table of the same index would differ.
+const TABLE_VERSION: &str = "packages 1";
+
+/// What to load.
+#[derive(Debug, Clone)]
+pub struct SuitesRequest<'a> {
+    /// Suite name, such as `trixie`.
+    pub suite: &'a str,
+    /// Platforms whose packages are wanted.
+    pub platforms: &'a [Platform],
+    /// Suites whose `Valid-Until` may have passed.
+    pub allow_expired: &'a [String],
+    /// Now, in seconds since 1970.
+    pub now: i64,
+}
+
+/// The suites of a lock: what they are, and their packages by platform.
+#[derive(Debug)]
+pub struct Suites {
+    /// Name that was asked for.
+    pub name: String,
+    /// What goes into the lock, by platform.
+    pub locked: BTreeMap<Platform, Vec<Suite>>,
+    tables: BTreeMap<Platform, Vec<Table>>,
+    releases: Vec<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    name: String,
+    archive: Archive,
+    release: Release,
+    inrelease: Digest,
+    signed_by: Vec<String>,
+}
+
+/// The packages of one index: its text and where each stanza begins.
+#[derive(Debug)]
+struct Table {
+    suite: String,
+    archive: Archive,
+    date: i64,
+    text: Vec<u8>,
+    /// Package name to the place of its stanza.
+    stanzas: BTreeMap<String, (usize, usize)>,
+}
+
+/// A package with where it was listed.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The package.
+    pub package: BinaryPackage,
+    /// The suite that lists it.
+    pub suite: String,
+    /// The archive of that suite.
+    pub archive: Archive,
+    /// The suite's date.
+    pub date: i64,
+}
+
+/// The indexes of a suite cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SuitesError {
+    /// They cannot be fetched.
+    #[error("cannot fetch the index of the suite `{suite}`")]
+    Net {
+        /// The suite.
+        suite: String,
+        /// Why not.
+        #[source]
+        source: NetError,
+    },
+    /// The signature is not good.
+    #[error("the signature of the suite `{suite}` is not good")]
+    Signature {
+        /// The suite.
+        suite: String,
+        /// Why not.
+        #[source]
+        source: SignatureError,
+    },
+    /// The signed text is no Release file, or another suite's.
+    #[error("the index of the suite `{suite}` is not one")]
+    Release {
+        /// The suite.
+        suite: String,
+        /// Why not.
+        #[source]
+        source: ReleaseError,
+    },
+    /// It is expired, or older than one that was seen before.
+    #[error("the index of the suite `{suite}` is not current")]
+    Freshness {
+        /// The suite.
+        suite: String,
+        /// Which dates.
+        #[source]
+        source: FreshnessError,
+    },
+    /// The suite has no packages for a platform.
+    #[error("the suite `{suite}` has no `{path}`")]
+    NoIndex {
+        /// The suite.
+        suite: String,
+        /// The index file.
+        path: String,
+    },
+    /// A Packages index cannot be read.
+    #[error("cannot read the Packages index of the suite `{suite}`")]
+    Packages {
+        /// The suite.
+        suite: String,
+        /// Why not.
+        #[source]
+        source: PackagesError,
+    },
+    /// The store failed.
+    #[error("cannot keep the index of the suite `{suite}`")]
+    Store {
+        /// The suite.
+        suite: String,
+        /// Why not.
+        #[source]
+        source: StoreError,
+    },
+}
+
+/// A Packages index is broken.
+#[derive(Debug, thiserror::Error)]
+pub enum PackagesError {
+    /// It cannot be decompressed.
+    #[error("it cannot be decompressed")]
+    Decompress(#[source] std::io::Error),
+    /// It is longer than any real one.
+    #[error("it has more than {MAX_PACKAGES} bytes")]
+    TooLong,
+    /// A stanza is wrong.
+    #[error("a package's paragraph is wrong")]
+    Stanza(#[from] ControlError),
+}
+
+impl Explain for SuitesError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Net { source, .. } => source.class(),
+            Self::Store { source, .. } if source.is_no_space() => Class::Limit,
+            Self::NoIndex { .. } => Class::Input,
+            _ => Class::Outside,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Net { source, .. } => source.hints(),
+            Self::Freshness { suite, source: FreshnessError::Expired { .. } } => vec![
+                format!("use a mirror that is current (`--mirror URL`), or accept it with `--allow-expired-suite {suite}`"),
+            ],
+            Self::Freshness { source, .. } => vec![source.hint()],
+            Self::Signature { source, .. } => source
+                .hint()
+                .into_iter()
+                .chain(["trust another archive's keys with `--keyring FILE`".to_owned()])
+                .collect(),
+            Self::Store { source, .. } => source.hint().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Suites {
+    /// Fetches and verifies the suite, its updates and its security updates.
+    ///
+    /// # Errors
+    /// [`SuitesError`] when any step of the chain does not hold.
+    pub fn load(
+        net: &Net,
+        mirror: &Mirror,
+        keyring: &Keyring,
+        request: &SuitesRequest<'_>,
+    ) -> Result<Self, SuitesError> {
+        let names = members(request.suite);
+        let fetched = std::thread::scope(|scope| {
+            let threads: Vec<_> = names
+                .iter()
+                .map(|(archive, name)| scope.spawn(|| inrelease(net, mirror, *archive, name)))
+                .collect();
+            let joined: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+            joined.into_iter().collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut releases = Vec::new();
+        for ((archive, name), bytes) in names.iter().zip(fetched) {
+            releases.push(check(net.store(), keyring, request, (*archive, name, &bytes))?);
+        }
+        let mut suites =
+            Self { name: request.suite.to_owned(), locked: BTreeMap::new(), tables: BTreeMap::new(), releases };
+        for platform in request.platforms {
+            suites.load_platform(net, mirror, *platform)?;
+        }
+        Ok(suites)
+    }
+
+    fn load_platform(&mut self, net: &Net, mirror: &Mirror, platform: Platform) -> Result<(), SuitesError> {
+        let mut wants = Vec::new();
+        let mut indexes = Vec::new();
+        for loaded in &self.releases {
+            let path = format!("main/binary-{}/Packages.xz", platform.architecture());
+            let (index, digest, size) = loaded.index(&path)?;
+            wants.push(Want {
+                label: format!("{} {}", loaded.name, platform.architecture()),
+                urls: loaded.index_urls(mirror, &index),
+                digest,
+                size: Some(size),
+                credentials: false,
+            });
+            indexes.push((path, digest));
+        }
+        let failed = |source| SuitesError::Net { suite: self.name.clone(), source };
+        net.fetch(wants).map_err(failed)?;
+        let mut tables = Vec::new();
+        let mut locked = Vec::new();
+        for (loaded, (path, digest)) in self.releases.iter().zip(indexes) {
+            tables.push(Table::load(net.store(), loaded, digest)?);
+            locked.push(Suite {
+                name: loaded.name.clone(),
+                archive: loaded.archive,
+                date: loaded.release.date,
+                inrelease: loaded.inrelease,
+                indexes: [(path, digest)].into(),
+                signed_by: loaded.signed_by.clone(),
+            });
+        }
+        self.tables.insert(platform, tables);
+        self.locked.insert(platform, locked);
+        Ok(())
+    }
+
+    /// The newest version of a package that any of the suites lists.
+    pub fn package(&self, platform: Platform, name: &str) -> Option<Listed> {
+        let tables = self.tables.get(&platform)?;
+        tables
+            .iter()
+            .filter_map(|table| {
+                let package = table.package(name)?;
+                Some(Listed { package, suite: table.suite.clone(), archive: table.archive, date: table.date })
+            })
+            .max_by(|one, other| one.package.version.cmp(&other.package.version))
+    }
+
+    /// Names of all packages that begin with `prefix`, sorted.
+    pub fn names(&self, platform: Platform, prefix: &str) -> Vec<String> {
+        let tables = self.tables.get(&platform).map(Vec::as_slice).unwrap_or_default();
+        let mut names: Vec<String> = tables
+            .iter()
+            .flat_map(|table| {
+                table.stanzas.range(prefix.to_owned()..).map(|(name, _)| name).take_while(|name| name.starts_with(prefix))
+            })
+            .cloned()
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The newest date of the suites, in seconds since 1970.
+    pub fn newest_date(&self) -> i64 {
+        self.releases.iter().map(|loaded| loaded.release.date).max().unwrap_or_default()
+    }
+
+    /// The Contents indexes of a platform: addresses, digest, size, by suite.
+    pub(super) fn contents(&self, mirror: &Mirror, platform: Platform) -> Vec<Want> {
+        let mut wants = Vec::new();
+        for loaded in &self.releases {
+            // `main/Contents-ARCH.gz` holds the packages of the architecture, `-all` the others.
+            let path = format!("main/Contents-{}.gz", platform.architecture());
+            let Ok((index, digest, size)) = loaded.index(&path) else { continue };
+            wants.push(Want {
+                label: format!("{} Contents-{}", loaded.name, platform.architecture()),
+                urls: loaded.index_urls(mirror, &index),
+                digest,
+                size: Some(size),
+                credentials: false,
+            });
+        }
+        wants
+    }
+}
+
+/// The suites that belong to one: itself, its updates and security updates, where it has them.
+fn members(suite: &str) -> Vec<(Archive, String)> {
+    let mut names = vec![(Archive::Debian, suite.to_owned())];
+    // The unstable suite gets every change itself.
+    if !matches!(suite, "sid" | "unstable" | "experimental") {
+        names.push((Archive::Debian, format!("{suite}-updates")));
+        names.push((Archive::DebianSecurity, format!("{suite}-security")));
+    }
+    names
+}
+
+fn state_name(archive: Archive, suite: &str) -> String {
+    format!("suite-{}-{suite}", archive.directory())
+}
+
+/// What is remembered of a suite, so that it never goes back.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Seen {
+    date: i64,
+    inrelease: Digest,
+}
+
+/// The bytes of `InRelease`: from the mirror, or offline the last that were good.
+fn inrelease(net: &Net, mirror: &Mirror, archive: Archive, suite: &str) -> Result<Vec<u8>, SuitesError> {
+    let store_failed = |source| SuitesError::Store { suite: suite.to_owned(), source };
+    if net.is_offline() {
+        let seen: Option<Seen> =
+            net.store().state_get(&state_name(archive, suite)).map_err(store_failed)?;
+        if let Some(seen) = seen
+            && net.store().has(&seen.inrelease)
+        {
+            let mut bytes = Vec::new();
+            let mut file = net.store().open_blob(&seen.inrelease).map_err(store_failed)?;
+            file.read_to_end(&mut bytes).map_err(|source| SuitesError::Net {
+                suite: suite.to_owned(),
+                source: NetError::Read(source),
+            })?;
+            return Ok(bytes);
+        }
+    }
+    let url = mirror.url(archive, &format!("dists/{suite}/InRelease"));
+    net.small(&url, MAX_INRELEASE).map_err(|source| SuitesError::Net { suite: suite.to_owned(), source })
+}
+
+/// Signature, name and dates of one suite.
+fn check(
+    store: &Store,
+    keyring: &Keyring,
+    request: &SuitesRequest<'_>,
+    (archive, suite, bytes): (Archive, &str, &[u8]),
+) -> Result<Loaded, SuitesError> {
+    let name = || suite.to_owned();
+    let Signed { text, signers } = keyring
+        .verify_inrelease(bytes, request.now)
+        .map_err(|source| SuitesError::Signature { suite: name(), source })?;
+    let failed = |source| SuitesError::Release { suite: name(), source };
+    let release = Release::parse(&text).map_err(failed)?;
+    release.expect_suite(suite).map_err(failed)?;
+    let store_failed = |source| SuitesError::Store { suite: name(), source };
+    let state = state_name(archive, suite);
+    let seen: Option<Seen> = store.state_get(&state).map_err(store_failed)?;
+    let allow = request.allow_expired.iter().any(|allowed| allowed == suite || *allowed == request.suite);
+    release
+        .freshness(request.now, seen.as_ref().map(|seen| seen.date), allow)
+        .map_err(|source| SuitesError::Freshness { suite: name(), source })?;
+    let inrelease = store.put_bytes(bytes).map_err(store_failed)?;
+    if seen.is_none_or(|seen| seen.inrelease != inrelease) {
+        store.state_put(&state, &Seen { date: release.date, inrelease }).map_err(store_failed)?;
+    }
+    let mut signed_by: Vec<String> = signers.into_iter().map(|signer| signer.fingerprint).collect();
+    signed_by.sort();
+    Ok(Loaded { name: name(), archive, release, inrelease, signed_by })
+}
+
+impl Loaded {
+    fn index(&self, path: &str) -> Result<(TreePath, Digest, u64), SuitesError> {
+        let missing = || SuitesError::NoIndex { suite: self.name.clone(), path: path.to_owned() };
+        let tree = TreePath::new(path).map_err(|_| missing())?;
+        let entry = self.release.files.get(&tree).ok_or_else(missing)?;
+        Ok((tree, entry.digest, entry.size))
+    }
+
+    /// By digest first, where the archive offers it: that name never changes its content.
+    fn index_urls(&self, mirror: &Mirror, path: &TreePath) -> Vec<url::Url> {
+        let by_hash = self.release.acquire_by_hash.then(|| self.release.by_hash(path)).flatten();
+        by_hash
+            .into_iter()
+            .chain([path.clone()])
+            .map(|path| mirror.url(self.archive, &format!("dists/{}/{path}", self.name)))
+            .collect()
+    }
+}
+
+impl Table {
+    fn load(store: &Store, loaded: &Loaded, digest: Digest) -> Result<Self, SuitesError> {
+        let suite = || loaded.name.clone();
+        let packages = |source| SuitesError::Packages { suite: suite(), source };
+        let failed = |source| SuitesError::Store { suite: suite(), source };
+        let key = unheck_store::Pack::key(&digest, TABLE_VERSION);
+        let derived: Derived = store.derived("packages", &key);
+        let text = match derived.bytes(MAX_PACKAGES).map_err(failed)? {
+            Some(text) => text,
+            None => {
+                let blob = store.open_verified(&digest).map_err(failed)?;
+                let text = decompress(blob).map_err(packages)?;
+                derived.put_bytes(&text).map_err(failed)?;
+                text
+            }
+        };
+        let stanzas = stanzas(&text);
+        Ok(Self {
+            suite: suite(),
+            archive: loaded.archive,
+            date: loaded.release.date,
+            text,
+            stanzas,
+        })
+    }
+
+    fn package(&self, name: &str) -> Option<BinaryPackage> {
+        let (start, end) = *self.stanzas.get(name)?;
+        let mut reader = StanzaReader::new(&self.text[start..end]);
+        let stanza = reader.next_stanza().ok()??;
+        BinaryPackage::from_stanza(&stanza).ok()
+    }
+}
+
+/// Fields that are never asked for, and most of an index's bytes.
+const DROPPED: &[&[u8]] =
+    &[b"Description-md5:", b"Tag:", b"MD5sum:", b"Maintainer:", b"Breaks:", b"Conflicts:", b"Replaces:", b"Suggests:"];
+
+/// The text of an index without the fields that nobody asks for.
+fn decompress(blob: impl std::io::Read) -> Result<Vec<u8>, PackagesError> {
+    use std::io::BufRead as _;
+    let reader = unheck_deb::contents::decompress("Packages.xz", blob)
+        .map_err(|error| PackagesError::Decompress(std::io::Error::other(error)))?;
+    let mut reader = std::io::BufReader::with_capacity(256 << 10, reader.take(MAX_PACKAGES + 1));
+    let mut text = Vec::new();
+    let (mut line, mut total, mut dropping) = (Vec::new(), 0, false);
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line).map_err(PackagesError::Decompress)?;
+        if read == 0 {
+            return Ok(text);
+        }
+        total += read as u64;
+        if total > MAX_PACKAGES {
+            return Err(PackagesError::TooLong);
+        }
+        // A continuation line belongs to the field before it.
+        if !matches!(line.first(), Some(b' ' | b'\t')) {
+            dropping = DROPPED.iter().any(|field| line.starts_with(field));
+        }
+        if !dropping {
+            text.extend_from_slice(&line);
+        }
+    }
+}
+
+/// Where each package's stanza begins and ends; of several with one name the last counts, which
+/// is the newest in Debian's own order.
+fn stanzas(text: &[u8]) -> BTreeMap<String, (usize, usize)> {
+    let mut stanzas = BTreeMap::new();
+    let mut start = 0;
+    let ends = memchr::memmem::find_iter(text, b"\n\n").map(|at| at + 2).chain([text.len()]);
+    for end in ends {
+        let stanza = &text[start..end];
+        if let Some(rest) = stanza.strip_prefix(b"Package: ")
+            && let Some(line) = rest.split(|byte| *byte == b'\n').next()
+            && let Ok(name) = std::str::from_utf8(line)
+        {
+            stanzas.insert(name.trim().to_owned(), (start, end));
+        }
+        start = end;
+    }
+    stanzas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stanzas_are_found_by_name() {
+        let text = b"Package: a\nVersion: 1\n\nPackage: b\nVersion: 2\n";
+        let found = stanzas(text);
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b"]);
+        let (start, end) = found["b"];
+        assert_eq!(&text[start..end], b"Package: b\nVersion: 2\n");
+    }
+
+    #[test]
+    fn unstable_has_no_updates_and_others_have_both() {
+        assert_eq!(members("sid").len(), 1);
+        let names: Vec<_> = members("trixie").into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, ["trixie", "trixie-updates", "trixie-security"]);
+    }
+}

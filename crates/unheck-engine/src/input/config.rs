@@ -1,0 +1,91 @@
+//! `[tool.unheck]`: every key is optional, an unknown key is an error.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Project, ReadProjectError, read_toml};
+use crate::platform::Platform;
+
+/// The project's configuration, from `[tool.unheck]` or `unheck.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Config {
+    /// Debian suite, such as `trixie`.
+    pub suite: Option<String>,
+    /// Python version, such as `3.13`.
+    pub python: Option<String>,
+    /// Platforms to build for.
+    pub platforms: Vec<Platform>,
+    /// A python-build-standalone archive to use instead of Debian's interpreter, by platform.
+    pub standalone: BTreeMap<Platform, Standalone>,
+    /// A local installation to use instead of Debian's interpreter.
+    pub prefix: Option<PathBuf>,
+    /// What the artifact starts: a command line or `module:function`.
+    pub entry: Option<String>,
+    /// Extras of the project to install.
+    pub extras: Vec<String>,
+    /// Dependency groups to install.
+    pub groups: Vec<String>,
+    /// Debian packages to ship besides what is found to be needed.
+    pub debs: Vec<String>,
+    /// App files to take although ignore rules leave them out (gitignore patterns).
+    pub include: Vec<String>,
+    /// App files to leave out (gitignore patterns).
+    pub exclude: Vec<String>,
+    /// Environment of the artifact.
+    pub env: BTreeMap<String, String>,
+    /// Environment of the build backend, such as `SETUPTOOLS_SCM_PRETEND_VERSION`.
+    pub build_env: BTreeMap<String, String>,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, String>,
+    /// Ports that the app listens on, such as `8000/tcp`.
+    pub expose: Vec<String>,
+    /// `none` or `safe`.
+    pub trim: Option<crate::steps::TrimLevel>,
+    /// `zstd` or `gzip`, with a level after a colon where the default is not wanted.
+    pub compression: Option<crate::write::Compression>,
+    /// Image tag, such as `shop/web:1.2`.
+    pub tag: Option<String>,
+    /// Debian mirrors.
+    pub mirrors: Mirrors,
+    /// A keyring file to trust besides Debian's own keys.
+    pub keyring: Option<PathBuf>,
+}
+
+/// An interpreter archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Standalone {
+    /// Where it is: an `https:` URL or a path relative to the project.
+    pub url: String,
+    /// Its SHA-256.
+    pub sha256: unheck_base::Digest,
+}
+
+/// Where Debian packages are fetched from; each is the directory that holds `dists/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Mirrors {
+    /// The main archive.
+    pub debian: Option<String>,
+    /// The security archive.
+    pub security: Option<String>,
+    /// An archive of old states, asked by timestamp when a mirror has moved on: the directory
+    /// that holds `archive/`.
+    pub snapshot: Option<String>,
+}
+
+/// Takes `unheck.toml` beside the project's file, if there is one.
+pub(super) fn merge_file(project: &mut Project) -> Result<(), ReadProjectError> {
+    let path = project.root.join("unheck.toml");
+    if !path.is_file() {
+        return Ok(());
+    }
+    if project.config != Config::default() {
+        return Err(ReadProjectError::TwoConfigs { root: project.root.clone() });
+    }
+    (project.config, _) = read_toml(&path)?;
+    Ok(())
+}

@@ -1,0 +1,338 @@
+//! What is inside an artifact on disk, file by file, with who brought each. Start at [`look`].
+//!
+//! Reads every layer once and keeps no content but the lists that say who owns what: the lock,
+//! `RECORD` of each distribution, the checksum list of each Debian package. Trusts the artifact
+//! for nothing but its own description; unpacks nothing.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use unheck_base::{Digest, TreePath};
+use unheck_oci::image::{Descriptor, LayerMediaType};
+use unheck_oci::layer_reader::{LayerEntry, Limits, NodeKind, ReadLayerError, ReadOptions, read_layer};
+use unheck_oci::open::{OpenError, Opened, OpenedImage, open};
+
+use crate::build::LOCK_PATH;
+use crate::debian::usrmerge;
+use crate::explain::{Class, Explain};
+use crate::layout::APP_DIR;
+use crate::lock::{Lock, ReadLockError};
+use crate::steps::recorded_path;
+use crate::tree::Origin;
+
+/// Where scanners and unheck find one control paragraph per Debian package.
+const STATUS_DIR: &str = "var/lib/dpkg/status.d";
+
+/// Longest list (lock, `RECORD`, checksums) that is read, in bytes.
+const MAX_LIST: u64 = 64 << 20;
+
+/// Most bytes of all lists of one image together.
+const MAX_LISTS: u64 = 256 << 20;
+
+/// One platform of an artifact.
+#[derive(Debug, Clone)]
+pub struct Inside {
+    /// The platform, as the image's config says.
+    pub platform: String,
+    /// The project's name, from the image's title.
+    pub project: Option<String>,
+    /// The lock that it was made from, where unheck made it.
+    pub lock: Option<Lock>,
+    /// Its layers, the lowest first.
+    pub layers: Vec<InsideLayer>,
+    /// Every file and link that is to be seen, by path.
+    pub files: BTreeMap<TreePath, InsideFile>,
+}
+
+/// One layer of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsideLayer {
+    /// What unheck called it, else its number from 1.
+    pub name: String,
+    /// The blob's digest.
+    pub digest: Digest,
+    /// The blob's length in bytes.
+    pub size: u64,
+    /// The tar archive's length in bytes.
+    pub uncompressed: u64,
+    /// How many files and links it has.
+    pub files: u64,
+}
+
+/// One file or link of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsideFile {
+    /// The number of its layer, from 0.
+    pub layer: usize,
+    /// Length in bytes; 0 for links.
+    pub size: u64,
+    /// The text of a symbolic link.
+    pub link: Option<String>,
+    /// Who brought it.
+    pub origin: Origin,
+}
+
+/// An artifact cannot be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum InsideError {
+    /// It is no image that can be read.
+    #[error("cannot read the artifact")]
+    Open(#[from] OpenError),
+    /// One of its layers cannot be read.
+    #[error("cannot read layer {number} of the artifact")]
+    Layer {
+        /// Its number, from 1.
+        number: usize,
+        /// Why not.
+        #[source]
+        source: Box<ReadLayerError>,
+    },
+    /// A layer is of a kind that is not known.
+    #[error("layer {number} of the artifact has the media type `{media_type}`, which is not known")]
+    MediaType {
+        /// Its number, from 1.
+        number: usize,
+        /// What it says.
+        media_type: String,
+    },
+    /// Its lock cannot be used.
+    #[error("cannot use the lock inside the artifact")]
+    Lock(#[from] ReadLockError),
+    /// Its lock is not text.
+    #[error("the lock inside the artifact is not UTF-8")]
+    LockText,
+}
+
+impl Explain for InsideError {
+    fn class(&self) -> Class {
+        Class::Input
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Open(OpenError::Open { .. } | OpenError::NoImage { .. }) => {
+                vec!["give what `unheck build` wrote: an OCI archive or a layout folder".to_owned()]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Looks into every platform of the artifact at `path`.
+///
+/// # Errors
+/// [`InsideError`].
+pub fn look(path: &Path) -> Result<Vec<Inside>, InsideError> {
+    let opened = open(path)?;
+    opened.images()?.iter().map(|image| look_image(&opened, image)).collect()
+}
+
+fn look_image(opened: &Opened, image: &OpenedImage) -> Result<Inside, InsideError> {
+    let mut seen = Seen::default();
+    let mut layers = Vec::new();
+    for (number, descriptor) in image.manifest.layers.iter().enumerate() {
+        let name = layer_name(image, number);
+        layers.push(read(opened, descriptor, (number, name), &mut seen)?);
+    }
+    let lock = match seen.lists.get(LOCK_PATH) {
+        Some(bytes) => {
+            let text = std::str::from_utf8(bytes).map_err(|_| InsideError::LockText)?;
+            Some(Lock::from_text(text, Path::new(LOCK_PATH))?)
+        }
+        None => None,
+    };
+    let platform = format!("{}/{}", image.platform.os, image.platform.architecture);
+    let title = image.config.config.labels.get("org.opencontainers.image.title");
+    let files = owned(&seen, lock.as_ref(), &platform);
+    Ok(Inside { platform, project: title.cloned(), lock, layers, files })
+}
+
+/// `interpreter` of the history entry `unheck: interpreter`; unheck writes one entry per layer.
+fn layer_name(image: &OpenedImage, number: usize) -> String {
+    let own = image.config.history.len() == image.manifest.layers.len();
+    let entry = image.config.history.get(number).filter(|_| own);
+    let name = entry.and_then(|entry| entry.created_by.as_deref()?.strip_prefix("unheck: "));
+    name.map_or_else(|| (number + 1).to_string(), str::to_owned)
+}
+
+/// What a walk over all layers gathers.
+#[derive(Default)]
+struct Seen {
+    files: BTreeMap<TreePath, (usize, u64, Option<String>)>,
+    lists: BTreeMap<String, Vec<u8>>,
+    listed: u64,
+}
+
+impl Seen {
+    fn entry(&mut self, layer: usize, entry: &LayerEntry, reader: &mut dyn Read) -> std::io::Result<bool> {
+        let path = &entry.path;
+        let (size, link) = match &entry.kind {
+            NodeKind::File { len } => (*len, None),
+            NodeKind::Symlink(text) => (0, Some(text.clone())),
+            NodeKind::Hardlink(other) => (0, Some(format!("/{other}"))),
+            NodeKind::Whiteout { hides } => {
+                self.files.retain(|path, _| !path.is_under(hides.as_str()));
+                return Ok(false);
+            }
+            NodeKind::Opaque { directory } => {
+                let hidden = |path: &TreePath| directory.as_ref().is_none_or(|top| path.is_under(top.as_str()));
+                self.files.retain(|path, (number, ..)| *number == layer || !hidden(path));
+                return Ok(false);
+            }
+            _ => return Ok(false),
+        };
+        if is_list(path) {
+            let limit = MAX_LIST.min(MAX_LISTS.saturating_sub(self.listed));
+            if size > limit {
+                return Err(std::io::Error::other(format!("it has {size} bytes, more than the limit `MAX_LIST`")));
+            }
+            let mut bytes = Vec::new();
+            reader.take(limit).read_to_end(&mut bytes)?;
+            self.listed += bytes.len() as u64;
+            self.lists.insert(path.as_str().to_owned(), bytes);
+        }
+        self.files.insert(path.clone(), (layer, size, link));
+        Ok(true)
+    }
+}
+
+fn is_list(path: &TreePath) -> bool {
+    path.as_str() == LOCK_PATH
+        || is_record(path)
+        || (path.is_under(STATUS_DIR) && path.as_str().ends_with(".md5sums"))
+}
+
+fn is_record(path: &TreePath) -> bool {
+    path.file_name() == "RECORD" && path.parent().is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
+}
+
+fn read(
+    opened: &Opened,
+    descriptor: &Descriptor,
+    (number, name): (usize, String),
+    seen: &mut Seen,
+) -> Result<InsideLayer, InsideError> {
+    let media_type: LayerMediaType = descriptor.media_type.parse().map_err(|_| InsideError::MediaType {
+        number: number + 1,
+        media_type: descriptor.media_type.clone(),
+    })?;
+    let blob = opened.blob(descriptor)?;
+    let options = ReadOptions { media_type, diff_id: None, limits: Limits::default() };
+    let mut files = 0;
+    let summary = read_layer(blob, &options, &mut |entry, reader| {
+        files += u64::from(seen.entry(number, entry, reader)?);
+        Ok(())
+    })
+    .map_err(|source| InsideError::Layer { number: number + 1, source: Box::new(source) })?;
+    Ok(InsideLayer {
+        name,
+        digest: descriptor.digest,
+        size: descriptor.size,
+        uncompressed: summary.uncompressed_size,
+        files,
+    })
+}
+
+/// Gives every file its origin: by the lists, by the lock, by its place.
+fn owned(seen: &Seen, lock: Option<&Lock>, platform: &str) -> BTreeMap<TreePath, InsideFile> {
+    let owners = owners(seen, lock, platform);
+    seen.files
+        .iter()
+        .map(|(path, (layer, size, link))| {
+            let origin = owners.get(path).cloned().unwrap_or_else(|| {
+                let target = link.as_deref().and_then(|text| path.resolve_link(text)).map(|path| usrmerge(&path));
+                let behind = target.and_then(|target| owners.get(&target).cloned());
+                behind.unwrap_or_else(|| by_place(path, &owners))
+            });
+            (path.clone(), InsideFile { layer: *layer, size: *size, link: link.clone(), origin })
+        })
+        .collect()
+}
+
+fn owners(seen: &Seen, lock: Option<&Lock>, platform: &str) -> BTreeMap<TreePath, Origin> {
+    let mut owners = BTreeMap::new();
+    for (path, bytes) in &seen.lists {
+        let Ok(path) = TreePath::new(path) else { continue };
+        let text = String::from_utf8_lossy(bytes);
+        if is_record(&path) {
+            let Some(directory) = path.parent() else { continue };
+            let Some(site) = directory.parent() else { continue };
+            let origin = distribution(directory.file_name(), lock);
+            owners.extend(text.lines().filter_map(|row| Some((recorded_path(row, &site)?, origin.clone()))));
+        } else if let Some(package) = path.file_name().strip_suffix(".md5sums") {
+            let origin = Origin::Deb(package.to_owned());
+            let listed = text.lines().filter_map(|line| TreePath::new(line.split_once("  ")?.1).ok());
+            owners.extend(listed.map(|path| (usrmerge(&path), origin.clone())));
+        }
+    }
+    let targets = lock.into_iter().flat_map(|lock| &lock.plan.targets);
+    for target in targets.filter(|target| target.platform.to_string() == platform) {
+        for deb in &target.debs {
+            let files = deb.files.keys().map(|path| (path.clone(), Origin::Deb(deb.name.clone())));
+            owners.extend(files);
+        }
+    }
+    owners
+}
+
+/// A distribution that the lock does not have is the app's own.
+fn distribution(directory: &str, lock: Option<&Lock>) -> Origin {
+    let stem = directory.strip_suffix(".dist-info").unwrap_or(directory);
+    let name = unheck_wheel::normalize_name(stem.split_once('-').map_or(stem, |(name, _)| name));
+    let locked = lock.is_none_or(|lock| {
+        lock.packages.iter().any(|package| package.name == name && !package.wheels.is_empty())
+    });
+    if locked { Origin::Distribution(name) } else { Origin::App }
+}
+
+fn by_place(path: &TreePath, owners: &BTreeMap<TreePath, Origin>) -> Origin {
+    let generated = |step: &str| Origin::Generated(step.to_owned());
+    if path.is_under(APP_DIR) {
+        return Origin::App;
+    }
+    if path.as_str() == LOCK_PATH {
+        return generated("lock");
+    }
+    if path.is_under(STATUS_DIR) {
+        let name = path.file_name();
+        return Origin::Deb(name.strip_suffix(".md5sums").unwrap_or(name).to_owned());
+    }
+    if let Some(source) = source_of_bytecode(path) {
+        return owners.get(&source).cloned().unwrap_or_else(|| generated("bytecode"));
+    }
+    match path.as_str() {
+        "etc/ssl/certs/ca-certificates.crt" => Origin::Deb("ca-certificates".to_owned()),
+        "etc/ld.so.cache" | "usr/sbin/ldconfig" => generated("loader-cache"),
+        _ if path.is_under("opt/python") => Origin::Interpreter,
+        _ => generated("base"),
+    }
+}
+
+/// `a/b.py` of `a/__pycache__/b.cpython-313.pyc` (PEP 3147).
+fn source_of_bytecode(path: &TreePath) -> Option<TreePath> {
+    let directory = path.parent()?;
+    let module = path.file_name().strip_suffix(".pyc")?.split('.').next()?;
+    let source = format!("{module}.py");
+    if directory.file_name() != "__pycache__" {
+        return directory.join(&source).ok();
+    }
+    match directory.parent() {
+        Some(above) => above.join(&source).ok(),
+        None => TreePath::new(&source).ok(),
+    }
+}
+
+impl Inside {
+    /// The path behind `path` once links are followed, inside the artifact; at most 40 (Linux's
+    /// `MAXSYMLINKS`).
+    pub fn follow(&self, path: &TreePath) -> TreePath {
+        let mut path = path.clone();
+        for _ in 0..40 {
+            let Some(text) = self.files.get(&path).and_then(|file| file.link.as_deref()) else { break };
+            let Some(target) = path.resolve_link(text) else { break };
+            path = usrmerge(&target);
+        }
+        path
+    }
+}

@@ -1,0 +1,217 @@
+//! Runs an image on this machine, in the sandbox: [`run_image`].
+//!
+//! The image's user, environment, directory and command hold; the root is read-only and what is
+//! written to `/tmp` vanishes. With the host's network, so that a server can be reached.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use unheck_oci::image::{Execution, Platform as OciPlatform};
+use unheck_oci::open::{OpenError, open};
+use unheck_sandbox::{Forwarding, Network, SandboxError, Spec, Stdio};
+
+use crate::explain::{Class, Explain};
+use crate::layout::NONROOT;
+use crate::platform::Platform;
+use crate::roots::{RootsError, from_image};
+use crate::session::Session;
+
+/// How an image is run.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Arguments that replace the image's own (`Cmd`).
+    pub args: Vec<String>,
+    /// Which image of several; this machine's when not said.
+    pub platform: Option<Platform>,
+    /// Variables besides the image's, which they replace.
+    pub env: BTreeMap<String, String>,
+    /// Whether it sees the host's network; else only a loopback of its own.
+    pub network: bool,
+    /// Whether it shares the caller's standard input and terminal; else its input is empty and what
+    /// it printed comes in [`Ran::output`].
+    pub interactive: bool,
+}
+
+/// An image that ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// The exit code that a shell would show.
+    pub code: i32,
+    /// Standard output and standard error, where they were not the caller's.
+    pub output: Option<(String, String)>,
+}
+
+/// An image cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It cannot be opened, or has no image for the platform.
+    #[error("cannot open the image `{path}`", path = path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<OpenError>,
+    },
+    /// This machine cannot run the platform.
+    #[error("the image is for {platform}, this machine runs {host}")]
+    Foreign {
+        /// The image's platform.
+        platform: String,
+        /// This machine's.
+        host: String,
+    },
+    /// It has no command.
+    #[error("the image starts nothing by itself, and no command was given")]
+    NoCommand,
+    /// Its user is none that can be used here.
+    #[error("the image's user `{user}` is no number, and unheck does not look users up")]
+    User {
+        /// The text.
+        user: String,
+    },
+    /// Its layers cannot be unpacked.
+    #[error("cannot make a root of the image")]
+    Roots(#[from] RootsError),
+    /// The sandbox failed.
+    #[error("cannot run the image")]
+    Sandbox(#[from] SandboxError),
+    /// Signals cannot be passed on.
+    #[error("cannot pass signals on to the image")]
+    Signals(#[source] std::io::Error),
+}
+
+impl Explain for RunError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Roots(error) => error.class(),
+            Self::Sandbox(SandboxError::Unavailable(_) | SandboxError::RootUser(_)) => Class::Sandbox,
+            Self::Sandbox(SandboxError::Command { .. }) => Class::Input,
+            Self::Sandbox(_) | Self::Signals(_) => Class::Outside,
+            Self::Open { .. } | Self::Foreign { .. } | Self::NoCommand | Self::User { .. } => Class::Input,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Foreign { platform, .. } => vec![
+                format!("build it for this machine too with `--platform`, or run it with podman or docker and qemu-user for {platform}"),
+            ],
+            Self::NoCommand => vec!["give a command: `unheck run IMAGE -- COMMAND`".to_owned()],
+            Self::Roots(error) => error.hints(),
+            Self::Sandbox(error) => error.hint().map(str::to_owned).into_iter().collect(),
+            Self::Open { .. } => vec!["give an OCI archive or layout folder, as `unheck build` writes it".to_owned()],
+            Self::User { .. } | Self::Signals(_) => Vec::new(),
+        }
+    }
+}
+
+/// Runs an image file or layout folder and waits for its end. Signals that unheck gets reach it.
+///
+/// # Errors
+/// [`RunError`]; a command that fails is no error.
+pub fn run_image(session: &Session, path: &Path, options: &RunOptions) -> Result<Ran, RunError> {
+    let unopened = |source| RunError::Open { path: path.to_owned(), source: Box::new(source) };
+    let host = Platform::host().map_or_else(|| std::env::consts::ARCH.to_owned(), |host| host.to_string());
+    let opened = open(path).map_err(unopened)?;
+    let image = match options.platform.or_else(Platform::host) {
+        Some(platform) => match opened.select(&OciPlatform::linux(platform.architecture())) {
+            Ok(image) => image,
+            Err(error) => {
+                // An image for one other platform alone deserves a clearer word.
+                let images = opened.images().unwrap_or_default();
+                return Err(match &images[..] {
+                    [only] if options.platform.is_none() => {
+                        RunError::Foreign { platform: only.platform.to_string(), host }
+                    }
+                    _ => unopened(error),
+                });
+            }
+        },
+        None => return Err(RunError::Foreign { platform: "another machine".to_owned(), host }),
+    };
+    if options.platform.is_some_and(|platform| Some(platform) != Platform::host()) {
+        return Err(RunError::Foreign { platform: image.platform.to_string(), host });
+    }
+    let roots = from_image(session.store(), &opened, &image)?;
+    let spec = spec(roots.root(), &image.config.config, options)?;
+    let running = unheck_sandbox::spawn(&session.helper, &spec, None)?;
+    let forwarding = Forwarding::start(&running).map_err(RunError::Signals)?;
+    let outcome = running.wait()?;
+    drop(forwarding);
+    let output = (!options.interactive).then(|| (outcome.stdout.text(), outcome.stderr.text()));
+    Ok(Ran { code: outcome.status.shell_code(), output })
+}
+
+fn spec(root: unheck_sandbox::Root, execution: &Execution, options: &RunOptions) -> Result<Spec, RunError> {
+    let args = if options.args.is_empty() { &execution.cmd } else { &options.args };
+    let argv: Vec<OsString> = execution.entrypoint.iter().chain(args).map(OsString::from).collect();
+    if argv.is_empty() {
+        return Err(RunError::NoCommand);
+    }
+    let mut spec = Spec::new(root, argv);
+    spec.env = execution
+        .env
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(name, _)| !name.is_empty())
+        .chain(options.env.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+        .collect();
+    let directory = execution.working_dir.as_deref().filter(|text| !text.is_empty());
+    spec.cwd = PathBuf::from(directory.unwrap_or("/"));
+    (spec.uid, spec.gid) = user(execution.user.as_deref().unwrap_or_default())?;
+    spec.network = if options.network { Network::Host } else { Network::None };
+    if options.interactive {
+        spec.stdio = Stdio::Inherit;
+    }
+    spec.hostname = "unheck".to_owned();
+    Ok(spec)
+}
+
+/// The numbers of `UID` or `UID:GID`; nobody's where the image says nothing.
+fn user(text: &str) -> Result<(u32, u32), RunError> {
+    if text.is_empty() {
+        return Ok((NONROOT, NONROOT));
+    }
+    let refused = |_| RunError::User { user: text.to_owned() };
+    let (user, group) = text.split_once(':').unwrap_or((text, text));
+    Ok((user.parse().map_err(refused)?, group.parse().map_err(refused)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_replace_the_images_own_and_variables_its_variables() {
+        let execution = Execution {
+            user: Some("1000:50".to_owned()),
+            env: vec!["A=1".to_owned(), "B=x=y".to_owned()],
+            entrypoint: vec!["python3".to_owned()],
+            cmd: vec!["-h".to_owned()],
+            working_dir: Some("/app".to_owned()),
+            ..Execution::default()
+        };
+        let root = || unheck_sandbox::Root::Dir(PathBuf::from("/x"));
+        let plain = spec(root(), &execution, &RunOptions::default()).expect("spec");
+        assert_eq!(plain.argv, ["python3", "-h"]);
+        assert_eq!((plain.uid, plain.gid, plain.network), (1000, 50, Network::None));
+        assert_eq!(plain.cwd, Path::new("/app"));
+        let options = RunOptions {
+            args: vec!["x".to_owned()],
+            env: [("A".to_owned(), "2".to_owned())].into(),
+            network: true,
+            ..RunOptions::default()
+        };
+        let other = spec(root(), &execution, &options).expect("spec");
+        assert_eq!(other.argv, ["python3", "x"]);
+        let env: Vec<_> = other.env.iter().map(|(name, value)| format!("{name:?}={value:?}")).collect();
+        assert_eq!(env, [r#""A"="2""#, r#""B"="x=y""#]);
+        assert_eq!(other.network, Network::Host);
+        assert!(matches!(spec(root(), &Execution::default(), &RunOptions::default()), Err(RunError::NoCommand)));
+        assert!(matches!(user("www"), Err(RunError::User { .. })));
+        assert_eq!(user("").ok(), Some((NONROOT, NONROOT)));
+    }
+}

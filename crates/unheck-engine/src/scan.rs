@@ -1,0 +1,183 @@
+//! What an unpacked archive (wheel, deb, app) holds that the closure cares about: ELF objects,
+//! native library names in Python source, and evidence for rules. Start at [`scan_pack`].
+//!
+//! Pure over a pack; the answer is kept in the store by the archive's digest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use unheck_base::{Digest, TreePath};
+use unheck_elf::Object;
+use unheck_store::{Pack, PackEntry, PackKind, Store};
+
+/// Raised whenever the answer for the same archive would differ.
+const SCAN_VERSION: u32 = 1;
+
+/// Longest Python file that is parsed; generated tables beyond it open no library.
+const MAX_SOURCE: u64 = 8 << 20;
+
+/// Longest ELF object that is read; the largest in real wheels have a few hundred megabytes.
+const MAX_OBJECT: u64 = 4 << 30;
+
+/// What one archive holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveFacts {
+    /// ELF objects of any machine, by path in the archive.
+    pub objects: BTreeMap<TreePath, Object>,
+    /// Files that begin like ELF and are refused, with the reason.
+    pub broken: BTreeMap<TreePath, String>,
+    /// Native libraries that Python source opens by name.
+    pub native: Vec<NativeUse>,
+    /// Top-level modules that Python source imports, of those that rules ask for.
+    pub imports: BTreeSet<String>,
+    /// Modules under a test suite that code outside of one imports.
+    pub test_imports: BTreeSet<String>,
+}
+
+/// One place in Python source that opens a native library.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NativeUse {
+    /// The source file.
+    pub path: TreePath,
+    /// Line, from 1.
+    pub line: u32,
+    /// The names that are tried, the first first: `libmagic.so.1`, `magic`.
+    pub names: Vec<String>,
+}
+
+/// An archive cannot be scanned: the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The store cannot be read or written.
+    #[error("cannot keep what was found in an archive")]
+    Store(#[from] unheck_store::StoreError),
+    /// A member cannot be read.
+    #[error("cannot read `{path}` of an unpacked archive")]
+    Read {
+        /// The member.
+        path: TreePath,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The facts of a pack, from the store when they are known.
+///
+/// # Errors
+/// [`ScanError`] when the store or a member cannot be read.
+pub fn scan_pack(store: &Store, archive: &Digest, pack: &Pack) -> Result<ArchiveFacts, ScanError> {
+    let derived = store.derived("scan", &Pack::key(archive, &format!("scan {SCAN_VERSION}")));
+    if let Some(bytes) = derived.bytes(1 << 30)?
+        && let Ok(facts) = serde_json::from_slice(&bytes)
+    {
+        return Ok(facts);
+    }
+    let facts = scan(pack)?;
+    let bytes = serde_json::to_vec(&facts).expect("facts are strings, numbers and lists");
+    derived.put_bytes(&bytes)?;
+    Ok(facts)
+}
+
+fn scan(pack: &Pack) -> Result<ArchiveFacts, ScanError> {
+    let found: Vec<ArchiveFacts> = pack
+        .entries()
+        .par_iter()
+        .map(|entry| member(pack, entry))
+        .collect::<Result<_, ScanError>>()?;
+    let mut facts = ArchiveFacts::default();
+    for mut one in found {
+        facts.objects.append(&mut one.objects);
+        facts.broken.append(&mut one.broken);
+        facts.native.append(&mut one.native);
+        facts.imports.append(&mut one.imports);
+        facts.test_imports.append(&mut one.test_imports);
+    }
+    facts.native.sort();
+    Ok(facts)
+}
+
+fn member(pack: &Pack, entry: &PackEntry) -> Result<ArchiveFacts, ScanError> {
+    let mut facts = ArchiveFacts::default();
+    let PackKind::File { offset, len, .. } = entry.kind else { return Ok(facts) };
+    let read = |source| ScanError::Read { path: entry.path.clone(), source };
+    if entry.path.as_str().ends_with(".py") {
+        if len <= MAX_SOURCE {
+            let bytes = pack.bytes(entry, MAX_SOURCE).map_err(read)?;
+            scan_source(&entry.path, &bytes, &mut facts);
+        }
+        return Ok(facts);
+    }
+    if !(64..=MAX_OBJECT).contains(&len) {
+        return Ok(facts);
+    }
+    let mut magic = [0; 4];
+    std::io::Read::read_exact(&mut pack.read(offset, 4), &mut magic).map_err(read)?;
+    if unheck_elf::is_elf(&magic) {
+        let bytes = pack.bytes(entry, MAX_OBJECT).map_err(read)?;
+        match Object::parse(&bytes) {
+            Ok(object) => drop(facts.objects.insert(entry.path.clone(), object)),
+            Err(error) => drop(facts.broken.insert(entry.path.clone(), error.to_string())),
+        }
+    }
+    Ok(facts)
+}
+
+/// Whether a path lies in a test suite: a directory or module called so.
+pub fn is_test_path(path: &str) -> bool {
+    path.split('/').any(|part| {
+        matches!(part, "tests" | "test" | "testing" | "_tests" | "conftest.py") || part.starts_with("test_")
+    })
+}
+
+/// Modules that rules ask for, besides test suites.
+const WATCHED: &[&str] =
+    &["curses", "tkinter", "turtle", "idlelib", "ensurepip", "lib2to3", "pydoc_data", "distutils", "readline"];
+
+/// Adds what one Python file tells.
+pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
+    if is_test_path(path.as_str()) {
+        return;
+    }
+    // Most files cannot matter; a search for the words is far quicker than a parse.
+    let native = [&b"ctypes"[..], b"dlopen", b"CDLL", b"LoadLibrary"];
+    let has = |word: &[u8]| contains(bytes, word);
+    let opens = native.iter().any(|word| has(word));
+    let imports = WATCHED.iter().any(|word| has(word.as_bytes()));
+    let tests = has(b"test");
+    if !(opens || imports || tests) {
+        return;
+    }
+    let Ok(parsed) = unheck_pyapi::parse(bytes) else { return };
+    if opens {
+        // Names given to one call belong together: the first that exists is what it opens.
+        let mut group = None;
+        for name in unheck_pyapi::native_names(&parsed) {
+            match facts.native.last_mut() {
+                Some(last) if group == Some(name.group) => last.names.push(name.name),
+                _ => facts.native.push(NativeUse { path: path.clone(), line: name.line, names: vec![name.name] }),
+            }
+            group = Some(name.group);
+        }
+    }
+    let text = path.as_str();
+    let package = text.rsplit_once('/').map_or("", |(directory, _)| directory).replace('/', ".");
+    for import in unheck_pyapi::imports(&parsed, &package) {
+        let top = import.module.split('.').next().unwrap_or_default();
+        if WATCHED.contains(&top) {
+            facts.imports.insert(top.to_owned());
+        }
+        // `from package import tests` names a module too.
+        let member = import.name.as_ref().map(|name| format!("{}.{name}", import.module));
+        for module in member.into_iter().chain([import.module]) {
+            if is_test_path(&module.replace('.', "/")) {
+                facts.test_imports.insert(module);
+            }
+        }
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find(haystack, needle).is_some()
+}

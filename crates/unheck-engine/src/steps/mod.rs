@@ -1,0 +1,10 @@
+//! Transforms of a tree. Each is pure: a tree in, a tree and what changed out.
+
+mod record;
+mod strip;
+mod trim;
+
+pub(crate) use record::recorded_path;
+pub use record::rewrite_records;
+pub use strip::{StripTreeError, Stripped, strip};
+pub use trim::{Removed, TrimFacts, TrimLevel, trim};

@@ -1,0 +1,87 @@
+//! Keeps `RECORD` true to what ships (recording installed projects specification).
+
+use std::collections::BTreeSet;
+
+use unheck_base::TreePath;
+
+use crate::tree::{Content, Kind, Tree};
+
+/// Makes every `RECORD` under `site` say what ships: rows of files that a step removed go, rows
+/// of files whose content a step changed get the digest and length that they have now.
+pub fn rewrite_records(tree: &mut Tree, site: &TreePath, touched: &BTreeSet<TreePath>) {
+    let records: Vec<TreePath> = tree
+        .iter()
+        .filter(|(path, _)| {
+            path.file_name() == "RECORD"
+                && path.is_under(site.as_str())
+                && path.parent().is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
+        })
+        .map(|(path, _)| path.clone())
+        .collect();
+    for record in records {
+        let Some(Kind::File(Content::Inline(bytes))) = tree.get(&record).map(|node| &node.kind) else { continue };
+        let Ok(text) = std::str::from_utf8(bytes) else { continue };
+        let mut rewritten = String::with_capacity(text.len());
+        for row in text.split_inclusive('\n') {
+            let place = recorded_path(row, site).filter(|path| touched.contains(path));
+            match place.map(|path| tree.get(&path).and_then(|node| node.content())) {
+                None => rewritten.push_str(row),
+                Some(None) => {}
+                Some(Some(content)) => {
+                    let name_end = row.trim_end().rmatch_indices(',').nth(1).map_or(row.len(), |(at, _)| at);
+                    let digest = unheck_wheel::record::digest_text(&content.digest());
+                    rewritten.push_str(&format!("{},{digest},{}\n", &row[..name_end], content.len()));
+                }
+            }
+        }
+        if rewritten != *text
+            && let Some(node) = tree.get_mut(&record)
+        {
+            node.kind = Kind::File(Content::inline(rewritten));
+        }
+    }
+}
+
+/// The place in the tree that a row of a RECORD names.
+pub(crate) fn recorded_path(row: &str, site: &TreePath) -> Option<TreePath> {
+    // Paths with a comma or quote are quoted as CSV does (RFC 4180).
+    let name = match row.strip_prefix('"') {
+        Some(rest) => rest.split("\",").next()?.replace("\"\"", "\""),
+        None => row.split(',').next()?.to_owned(),
+    };
+    site.join("x").ok()?.resolve_link(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Node, Origin};
+
+    #[test]
+    fn rows_of_removed_files_go_and_others_stay() {
+        let path = |text: &str| TreePath::new(text).expect("path");
+        let site = path("usr/lib/site");
+        let mut tree = Tree::new();
+        let text = "a/x.py,sha256=1,1\n\"a/b,c.py\",sha256=1,1\n../../bin/tool,sha256=1,1\na-1.dist-info/RECORD,,\n";
+        let record = path("usr/lib/site/a-1.dist-info/RECORD");
+        tree.insert(record.clone(), Node::file(Origin::App, Content::inline(text))).expect("insert");
+        let removed = BTreeSet::from([path("usr/lib/site/a/b,c.py"), path("usr/bin/tool")]);
+        rewrite_records(&mut tree, &site, &removed);
+        let Kind::File(Content::Inline(bytes)) = &tree.get(&record).expect("record").kind else { panic!("kind") };
+        assert_eq!(std::str::from_utf8(bytes), Ok("a/x.py,sha256=1,1\na-1.dist-info/RECORD,,\n"));
+    }
+
+    #[test]
+    fn rows_of_changed_files_get_digest_and_length_anew() {
+        let path = |text: &str| TreePath::new(text).expect("path");
+        let mut tree = Tree::new();
+        let record = path("s/a-1.dist-info/RECORD");
+        let text = "a/x.so,sha256=old,99\na-1.dist-info/RECORD,,\n";
+        tree.insert(record.clone(), Node::file(Origin::App, Content::inline(text))).expect("insert");
+        tree.insert(path("s/a/x.so"), Node::file(Origin::App, Content::inline(""))).expect("insert");
+        rewrite_records(&mut tree, &path("s"), &BTreeSet::from([path("s/a/x.so")]));
+        let Kind::File(Content::Inline(bytes)) = &tree.get(&record).expect("record").kind else { panic!("kind") };
+        let expected = "a/x.so,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\na-1.dist-info/RECORD,,\n";
+        assert_eq!(std::str::from_utf8(bytes), Ok(expected));
+    }
+}

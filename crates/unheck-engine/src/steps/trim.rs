@@ -1,0 +1,278 @@
+//! Leaves out what cannot change behaviour. Start at [`trim`].
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use unheck_base::TreePath;
+
+use super::rewrite_records;
+use crate::layout::Layout;
+use crate::scan::ArchiveFacts;
+use crate::tree::{Kind, Origin, Tree};
+
+/// How much is left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrimLevel {
+    /// Nothing: every file that wheels and interpreter bring.
+    None,
+    /// Only what cannot change behaviour.
+    #[default]
+    Safe,
+}
+
+impl std::fmt::Display for TrimLevel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Safe => "safe",
+        })
+    }
+}
+
+impl std::str::FromStr for TrimLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self::None),
+            "safe" => Ok(Self::Safe),
+            _ => Err(format!("`{text}` is no trim level: `none`, `safe`")),
+        }
+    }
+}
+
+/// What shipped source imports, of what might be left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrimFacts {
+    /// Top-level modules of the standard library.
+    pub imports: BTreeSet<String>,
+    /// Modules of test suites, dotted.
+    pub test_imports: BTreeSet<String>,
+}
+
+impl TrimFacts {
+    /// Takes the facts of one archive in.
+    pub fn add(&mut self, facts: &ArchiveFacts) {
+        self.imports.extend(facts.imports.iter().cloned());
+        self.test_imports.extend(facts.test_imports.iter().cloned());
+    }
+}
+
+/// A file that was left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Removed {
+    /// Where it would have been.
+    pub path: TreePath,
+    /// Who brought it.
+    pub origin: Origin,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Why it is left out.
+    pub reason: &'static str,
+}
+
+/// Parts of the standard library that only its own tools and tests use, with the module whose
+/// import keeps them.
+const STDLIB: &[(&str, &str, &str)] = &[
+    ("test", "test", "the standard library's test suite"),
+    ("idlelib", "idlelib", "the IDLE editor, which nothing imports"),
+    ("turtledemo", "turtledemo", "demonstrations"),
+    ("tkinter", "tkinter", "Tk, whose library Debian packages apart, and nothing imports it"),
+    ("turtle.py", "turtle", "turtle graphics need Tk, and nothing imports it"),
+    ("ensurepip", "ensurepip", "the pip installer, which nothing imports"),
+    ("pydoc_data", "pydoc_data", "text of the interactive help"),
+    ("lib2to3/tests", "lib2to3.tests", "a test suite"),
+    ("distutils/tests", "distutils.tests", "a test suite"),
+    ("ctypes/test", "ctypes.test", "a test suite"),
+    ("sqlite3/test", "sqlite3.test", "a test suite"),
+    ("unittest/test", "unittest.test", "a test suite"),
+    ("EXTERNALLY-MANAGED", "", "a note to pip"),
+    ("_sysconfigdata__linux_.py", "", "a link for cross-compilers"),
+];
+
+/// Extension modules that exist to test the interpreter.
+const TEST_EXTENSIONS: &[&str] = &["_test", "_ctypes_test", "_xxtestfuzz", "xxlimited", "xxsubtype"];
+
+/// Text that the compiled time zones are made from; zoneinfo and glibc read the compiled ones.
+const TIME_ZONE_SOURCES: &[&str] = &["tzdata.zi", "leap-seconds.list", "leapseconds"];
+
+/// Removes what `level` allows from the tree; records of distributions stay true.
+pub fn trim(tree: &mut Tree, layout: &Layout, level: TrimLevel, facts: &TrimFacts) -> Vec<Removed> {
+    if level == TrimLevel::None {
+        return Vec::new();
+    }
+    let suites = test_suites(tree, layout, facts);
+    let mut removed: Vec<Removed> = Vec::new();
+    for (path, node) in tree.iter() {
+        if matches!(node.kind, Kind::Dir) || node.origin == Origin::App {
+            continue;
+        }
+        if let Some(reason) = reason(path, node.origin.clone(), layout, facts, &suites) {
+            let size = node.content().map_or(0, crate::tree::Content::len);
+            removed.push(Removed { path: path.clone(), origin: node.origin.clone(), size, reason });
+        }
+    }
+    let paths: BTreeSet<TreePath> = removed.iter().map(|one| one.path.clone()).collect();
+    for path in &paths {
+        tree.remove(path);
+    }
+    rewrite_records(tree, &layout.site, &paths);
+    let keep: BTreeSet<TreePath> = tree
+        .iter()
+        .filter(|(_, node)| matches!(node.origin, Origin::Generated(_)))
+        .map(|(path, _)| path.clone())
+        .collect();
+    tree.prune_empty_dirs(|path| keep.contains(path));
+    removed
+}
+
+fn reason(
+    path: &TreePath,
+    origin: Origin,
+    layout: &Layout,
+    facts: &TrimFacts,
+    suites: &BTreeSet<String>,
+) -> Option<&'static str> {
+    if path.is_under(layout.site.as_str()) {
+        if suites.iter().any(|suite| path.is_under(suite)) {
+            return Some("a test suite that nothing shipped imports");
+        }
+        return source_file(path);
+    }
+    if path.is_under(layout.stdlib.as_str()) {
+        return stdlib(&path.as_str()[layout.stdlib.as_str().len() + 1..], facts);
+    }
+    if let Some(name) = path.as_str().strip_prefix("usr/share/zoneinfo/") {
+        return TIME_ZONE_SOURCES.contains(&name).then_some("source text of the compiled time zones");
+    }
+    if matches!(origin, Origin::Distribution(_)) {
+        let data = layout.data.as_str();
+        let documentation = ["share/doc", "share/man", "include"];
+        if documentation.iter().any(|directory| path.is_under(&format!("{data}/{directory}"))) {
+            return Some("documentation or headers");
+        }
+    }
+    None
+}
+
+fn stdlib(inner: &str, facts: &TrimFacts) -> Option<&'static str> {
+    if let Some(name) = inner.strip_prefix("lib-dynload/") {
+        return TEST_EXTENSIONS
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+            .then_some("an extension module that tests the interpreter")
+            .filter(|_| !facts.test_imports.iter().any(|module| module.starts_with("test.")));
+    }
+    let (_, _, reason) = STDLIB.iter().find(|(part, module, _)| {
+        let here = inner.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let top = module.split('.').next().unwrap_or(module);
+        here && !facts.imports.contains(top)
+            && !facts.test_imports.iter().any(|test| is_module_under(test, module))
+    })?;
+    Some(reason)
+}
+
+fn is_module_under(module: &str, package: &str) -> bool {
+    !package.is_empty()
+        && module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Sources, stubs, headers and static libraries of compiled parts.
+fn source_file(path: &TreePath) -> Option<&'static str> {
+    let (_, extension) = path.file_name().rsplit_once('.')?;
+    match extension {
+        "pyi" => Some("a type stub"),
+        "pyx" | "pxd" | "pxi" => Some("Cython source"),
+        "h" | "hpp" | "hh" | "hxx" => Some("a header"),
+        "c" | "cc" | "cpp" | "cxx" | "f" | "f90" => Some("source of a compiled module"),
+        "a" | "la" | "lib" => Some("a static library"),
+        _ => None,
+    }
+}
+
+/// Directories of installed distributions that hold tests, and that nothing else imports.
+fn test_suites(tree: &Tree, layout: &Layout, facts: &TrimFacts) -> BTreeSet<String> {
+    let mut suites = BTreeSet::new();
+    for (path, node) in tree.iter() {
+        let name = path.file_name();
+        let is_test = name.starts_with("test_") || name.ends_with("_test.py") || name == "conftest.py";
+        if !is_test || !name.ends_with(".py") || !matches!(node.origin, Origin::Distribution(_)) {
+            continue;
+        }
+        let Some(inner) = path.as_str().strip_prefix(layout.site.as_str()) else { continue };
+        let mut directory = String::new();
+        for part in inner.trim_start_matches('/').split('/') {
+            if !directory.is_empty() {
+                directory.push('/');
+            }
+            directory.push_str(part);
+            if matches!(part, "tests" | "test" | "_tests") {
+                let module = directory.replace('/', ".");
+                if !facts.test_imports.iter().any(|test| is_module_under(test, &module)) {
+                    suites.insert(format!("{}/{directory}", layout.site));
+                }
+                break;
+            }
+        }
+    }
+    suites
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::{Interpreter, Provider};
+    use crate::tree::{Content, Node};
+
+    fn layout() -> Layout {
+        Layout::of(&Interpreter {
+            provider: Provider::Debian,
+            version: "3.13.5".to_owned(),
+            glibc: "2.41".to_owned(),
+            archive: None,
+            prefix: None,
+            prefix_digest: None,
+        })
+    }
+
+    fn trimmed(files: &[&str], facts: &TrimFacts) -> Vec<String> {
+        let mut tree = Tree::new();
+        for file in files {
+            let path = TreePath::new(file).expect("path");
+            let origin = Origin::Distribution("d".to_owned());
+            tree.insert(path, Node::file(origin, Content::inline("x"))).expect("insert");
+        }
+        let removed = trim(&mut tree, &layout(), TrimLevel::Safe, facts);
+        removed.iter().map(|one| one.path.file_name().to_owned()).collect()
+    }
+
+    const SITE: &str = "usr/local/lib/python3.13/dist-packages";
+
+    #[test]
+    fn a_test_suite_goes_unless_something_imports_it() {
+        let suite = format!("{SITE}/d/tests/test_a.py");
+        let helper = format!("{SITE}/d/tests/helper.py");
+        let api = format!("{SITE}/d/testing/api.py");
+        let data = format!("{SITE}/d/test/data.json");
+        let files = [suite.as_str(), &helper, &api, &data];
+        assert_eq!(trimmed(&files, &TrimFacts::default()), ["helper.py", "test_a.py"]);
+        let facts = TrimFacts { test_imports: ["d.tests.helper".to_owned()].into(), ..TrimFacts::default() };
+        assert!(trimmed(&files, &facts).is_empty());
+    }
+
+    #[test]
+    fn the_standard_librarys_tools_go_unless_imported() {
+        let files = ["usr/lib/python3.13/tkinter/__init__.py", "usr/lib/python3.13/json/__init__.py"];
+        assert_eq!(trimmed(&files, &TrimFacts::default()), ["__init__.py"]);
+        let facts = TrimFacts { imports: ["tkinter".to_owned()].into(), ..TrimFacts::default() };
+        assert!(trimmed(&files, &facts).is_empty());
+    }
+
+    #[test]
+    fn sources_and_stubs_go_and_data_stays() {
+        let names = ["a.pyi", "a.pyx", "a.h", "a.c", "liba.a", "a.so", "a.txt"].map(|name| format!("{SITE}/d/{name}"));
+        let files: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(trimmed(&files, &TrimFacts::default()), ["a.c", "a.h", "a.pyi", "a.pyx", "liba.a"]);
+    }
+}

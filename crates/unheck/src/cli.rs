@@ -1,0 +1,366 @@
+//! The command line: one struct per verb, whose comments are its help. Start at [`command`].
+//!
+//! Every option also has an environment variable `UNHECK_…`; which value wins over the project's
+//! configuration is decided in `settings`.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use unheck_engine::lock::Provider;
+use unheck_engine::platform::Platform;
+use unheck_engine::steps::TrimLevel;
+use unheck_engine::write::Compression;
+
+/// Takes Python deployment out of heck.
+///
+/// Turns a Python project into a minimal, verified, reproducible OCI image: interpreter and exactly the OS files
+/// needed from signed Debian packages. No Docker, no base image, no root.
+#[derive(Debug, Parser)]
+#[command(name = "unheck", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Build an image of a project: lock if needed, fetch, assemble, verify, write
+    #[command(after_help = "Example: unheck build examples/web -o web.oci.tar")]
+    Build(BuildArgs),
+    /// Choose and write down every distribution and Debian file: `pylock.unheck.toml`
+    #[command(after_help = "Example: unheck lock --platform linux/amd64,linux/arm64")]
+    Lock(LockArgs),
+    /// Start what was built, in a rootless sandbox
+    #[command(after_help = "Example: unheck run web.oci.tar -- --port 8000")]
+    Run(RunArgs),
+    /// Check what was built: libraries complete, every import works, the entry point starts
+    #[command(after_help = "Example: unheck verify web.oci.tar")]
+    Verify(VerifyArgs),
+    /// Say why a file, distribution, Debian package or library is in what was built
+    #[command(after_help = "Example: unheck why media.oci.tar libGL.so.1")]
+    Why(WhyArgs),
+    /// Say who takes the space in what was built
+    #[command(after_help = "Example: unheck size web.oci.tar")]
+    Size(SizeArgs),
+    /// Show or clean the cache of downloads and layers
+    #[command(after_help = "Example: unheck cache prune --unused-for 7")]
+    Cache(CacheArgs),
+    /// Print the completions of a shell
+    #[command(after_help = "Example: unheck completions bash > ~/.local/share/bash-completion/completions/unheck")]
+    Completions(CompletionsArgs),
+}
+
+/// What every verb takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "General")]
+pub(crate) struct Common {
+    /// Where downloads and layers are kept [default: $XDG_CACHE_HOME/unheck, else ~/.cache/unheck]
+    #[arg(long, global = true, env = "UNHECK_CACHE_DIR", value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Use no network: only what the cache has
+    #[arg(long, global = true, env = "UNHECK_OFFLINE", value_parser = BoolishValueParser::new())]
+    pub(crate) offline: bool,
+    /// Print one JSON object to standard output instead of text (see `schemas/`)
+    #[arg(long, global = true, env = "UNHECK_JSON", value_parser = BoolishValueParser::new())]
+    pub(crate) json: bool,
+    /// Say only what failed
+    #[arg(short, long, global = true, env = "UNHECK_QUIET", value_parser = BoolishValueParser::new())]
+    pub(crate) quiet: bool,
+    /// Say more: the time of each stage, every row of tables, every finding
+    #[arg(short, long, global = true, env = "UNHECK_VERBOSE", value_parser = BoolishValueParser::new(), conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// When to use colours
+    #[arg(long, global = true, env = "UNHECK_COLOR", value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What decides a lock.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Choices {
+    /// A directory, `pyproject.toml`, `requirements*.txt`, `uv.lock`, `pylock*.toml` or a script with a PEP 723 block
+    #[arg(default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// Python version, such as `3.13` [default: what the project allows, the suite's own first]
+    #[arg(long, env = "UNHECK_PYTHON", value_name = "VERSION", help_heading = "Target")]
+    pub(crate) python: Option<String>,
+    /// Debian suite [default: trixie]
+    #[arg(long, env = "UNHECK_SUITE", help_heading = "Target")]
+    pub(crate) suite: Option<String>,
+    /// Platforms, such as `linux/amd64,linux/arm64` [default: this machine's]
+    #[arg(long, env = "UNHECK_PLATFORM", value_delimiter = ',', value_name = "PLATFORM", help_heading = "Target")]
+    pub(crate) platform: Vec<Platform>,
+    /// Who provides the interpreter [default: `debian`, or what `[tool.unheck]` configures]
+    #[arg(long, env = "UNHECK_PROVIDER", value_enum, help_heading = "Target")]
+    pub(crate) provider: Option<ProviderArg>,
+    /// Extras of the project to install
+    #[arg(long, env = "UNHECK_EXTRA", value_delimiter = ',', value_name = "NAME", help_heading = "Target")]
+    pub(crate) extra: Vec<String>,
+    /// Dependency groups to install
+    #[arg(long, env = "UNHECK_GROUP", value_delimiter = ',', value_name = "NAME", help_heading = "Target")]
+    pub(crate) group: Vec<String>,
+    /// Leave the group `dev` out, whatever is configured
+    #[arg(long, env = "UNHECK_NO_DEV", value_parser = BoolishValueParser::new(), help_heading = "Target")]
+    pub(crate) no_dev: bool,
+    /// Where distributions come from.
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+    /// Where Debian packages come from.
+    #[command(flatten)]
+    pub(crate) debian: DebianArgs,
+}
+
+/// Where distributions come from.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Python index")]
+pub(crate) struct IndexArgs {
+    /// An index that is asked before the default one; `NAME=URL` gives it a name
+    #[arg(long, env = "UNHECK_INDEX", value_delimiter = ' ', value_name = "URL")]
+    pub(crate) index: Vec<String>,
+    /// The index that is asked last, instead of uv's own default
+    #[arg(long, env = "UNHECK_DEFAULT_INDEX", value_name = "URL")]
+    pub(crate) default_index: Option<String>,
+    /// A directory or page with links to wheels
+    #[arg(long, env = "UNHECK_FIND_LINKS", value_delimiter = ',', value_name = "PLACE")]
+    pub(crate) find_links: Vec<String>,
+    /// Ask no index: only what `--find-links` has
+    #[arg(long, env = "UNHECK_NO_INDEX", value_parser = BoolishValueParser::new())]
+    pub(crate) no_index: bool,
+    /// Leave out files that were uploaded after this date or RFC 3339 time
+    #[arg(long, env = "UNHECK_EXCLUDE_NEWER", value_name = "DATE")]
+    pub(crate) exclude_newer: Option<String>,
+}
+
+/// Where Debian packages come from.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Debian archive")]
+pub(crate) struct DebianArgs {
+    /// The directory that holds `dists/` [default: what this machine's apt uses, else Debian's own]
+    #[arg(long, env = "UNHECK_MIRROR", value_name = "URL")]
+    pub(crate) mirror: Option<String>,
+    /// The same for security updates [default: beside the main mirror]
+    #[arg(long, env = "UNHECK_SECURITY_MIRROR", value_name = "URL")]
+    pub(crate) security_mirror: Option<String>,
+    /// An archive of old states, for packages that the mirror no longer has
+    #[arg(long, env = "UNHECK_SNAPSHOT_MIRROR", value_name = "URL")]
+    pub(crate) snapshot_mirror: Option<String>,
+    /// OpenPGP keys to trust besides Debian's own
+    #[arg(long, env = "UNHECK_KEYRING", value_name = "FILE")]
+    pub(crate) keyring: Option<PathBuf>,
+    /// Take this suite although its indexes have expired
+    #[arg(long, env = "UNHECK_ALLOW_EXPIRED_SUITE", value_delimiter = ',', value_name = "SUITE")]
+    pub(crate) allow_expired_suite: Vec<String>,
+}
+
+/// Who provides the interpreter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderArg {
+    /// Debian's own packages
+    Debian,
+    /// The python-build-standalone archive of `[tool.unheck.standalone]`
+    Standalone,
+    /// The local installation of `prefix` in `[tool.unheck]`
+    Prefix,
+}
+
+impl From<ProviderArg> for Provider {
+    fn from(provider: ProviderArg) -> Self {
+        match provider {
+            ProviderArg::Debian => Self::Debian,
+            ProviderArg::Standalone => Self::Standalone,
+            ProviderArg::Prefix => Self::Prefix,
+        }
+    }
+}
+
+/// What is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// An OCI image: an archive, or a layout folder where the output's name ends in `.oci`
+    Image,
+}
+
+/// `unheck build`.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// What decides the lock.
+    #[command(flatten)]
+    pub(crate) choices: Choices,
+    /// Where it goes [default: dist/NAME-VERSION.oci.tar in the project]
+    #[arg(short, long, env = "UNHECK_OUTPUT", value_name = "PATH", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+    /// What is built
+    #[arg(long, env = "UNHECK_FORMAT", value_enum, default_value_t = Format::Image, help_heading = "Output")]
+    pub(crate) format: Format,
+    /// What it starts: a command line or `module:function` [default: the only script, `__main__.py`, `main.py`, `app.py`]
+    #[arg(long, env = "UNHECK_ENTRY", value_name = "ENTRY", help_heading = "Output")]
+    pub(crate) entry: Option<String>,
+    /// What is left out: `none`, or `safe`, which cannot change behaviour [default: safe]
+    #[arg(long, env = "UNHECK_TRIM", value_name = "LEVEL", help_heading = "Output")]
+    pub(crate) trim: Option<TrimLevel>,
+    /// `zstd` or `gzip`, with a level such as `zstd:19` [default: zstd]
+    #[arg(long, env = "UNHECK_COMPRESSION", value_name = "KIND", help_heading = "Output")]
+    pub(crate) compression: Option<Compression>,
+    /// The name under which `docker load` and `podman load` file it
+    #[arg(long, env = "UNHECK_TAG", value_name = "NAME:TAG", help_heading = "Output")]
+    pub(crate) tag: Option<String>,
+    /// Do not run what was built
+    #[arg(long, env = "UNHECK_NO_VERIFY", value_parser = BoolishValueParser::new(), help_heading = "Output")]
+    pub(crate) no_verify: bool,
+    /// Choose, and say what would be made; write nothing but the cache
+    #[arg(long, env = "UNHECK_DRY_RUN", value_parser = BoolishValueParser::new(), help_heading = "Output")]
+    pub(crate) dry_run: bool,
+    /// Fail when the lock does not fit the project any more
+    #[arg(long, env = "UNHECK_LOCKED", value_parser = BoolishValueParser::new(), conflicts_with = "frozen", help_heading = "Output")]
+    pub(crate) locked: bool,
+    /// Take the lock as it is
+    #[arg(long, env = "UNHECK_FROZEN", value_parser = BoolishValueParser::new(), help_heading = "Output")]
+    pub(crate) frozen: bool,
+}
+
+/// `unheck lock`.
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// What decides the lock.
+    #[command(flatten)]
+    pub(crate) choices: Choices,
+    /// Prefer the newest versions to those that are locked already
+    #[arg(long, env = "UNHECK_UPGRADE", value_parser = BoolishValueParser::new())]
+    pub(crate) upgrade: bool,
+}
+
+/// `unheck run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// What `unheck build` made
+    pub(crate) artifact: PathBuf,
+    /// Which image of several [default: this machine's]
+    #[arg(long, env = "UNHECK_RUN_PLATFORM", value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// A variable for it, as `NAME=VALUE`
+    #[arg(short, long, env = "UNHECK_ENV", value_delimiter = ',', value_parser = variable, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<(String, String)>,
+    /// Give it no network but its own loopback
+    #[arg(long, env = "UNHECK_NO_NETWORK", value_parser = BoolishValueParser::new())]
+    pub(crate) no_network: bool,
+    /// Arguments of the entry point
+    #[arg(last = true)]
+    pub(crate) args: Vec<String>,
+}
+
+/// `unheck verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// What `unheck build` made
+    pub(crate) artifact: PathBuf,
+}
+
+/// `unheck why`.
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// What `unheck build` made
+    pub(crate) artifact: PathBuf,
+    /// A path or file name, a library, a distribution or a Debian package
+    pub(crate) name: String,
+}
+
+/// `unheck size`.
+#[derive(Debug, Args)]
+pub(crate) struct SizeArgs {
+    /// What `unheck build` made
+    pub(crate) artifact: PathBuf,
+}
+
+/// `unheck cache`.
+#[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub(crate) what: CacheVerb,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheVerb {
+    /// Print where it is
+    #[command(after_help = "Example: unheck cache dir")]
+    Dir,
+    /// Say what it holds
+    #[command(after_help = "Example: unheck cache size")]
+    Size,
+    /// Remove what was not used lately
+    #[command(after_help = "Example: unheck cache prune --unused-for 7")]
+    Prune {
+        /// Keep what was used in so many days
+        #[arg(long, env = "UNHECK_UNUSED_FOR", default_value_t = 30, value_name = "DAYS")]
+        unused_for: u32,
+    },
+}
+
+/// `unheck completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it is not `NAME=VALUE`".to_owned()),
+    }
+}
+
+/// The command with values of the environment hidden: an index address may hold a password.
+pub(crate) fn command() -> clap::Command {
+    fn hidden(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hidden)
+    }
+    hidden(Cli::command())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_verb_has_an_example() {
+        let command = command();
+        command.clone().debug_assert();
+        for verb in command.get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("Example: unheck {}", verb.get_name());
+            assert!(help.starts_with(&example), "{}: {help}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn every_option_has_its_variable() {
+        for verb in command().get_subcommands() {
+            for option in verb.get_opts().filter(|option| !["help", "version"].contains(&option.get_id().as_str())) {
+                let long = option.get_long().expect("every option has a long name");
+                let name = long.replace('-', "_").to_uppercase();
+                let variable = option.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+                // `run` takes one platform where `build` takes several.
+                let expected = [format!("UNHECK_{name}"), format!("UNHECK_RUN_{name}")];
+                assert!(expected.iter().any(|one| one == variable), "{long}: {variable}");
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a verb that failed answers: [`Failure`], ready to be shown. Start at [`Failure::of`].
+
+use unheck_engine::build::BuildError;
+use unheck_engine::explain::{Class, Explain};
+use unheck_engine::finding::Finding;
+use unheck_engine::locker::MakeLockError;
+use unheck_engine::net::NetError;
+use unheck_store::fetch::FetchError;
+
+/// An error of the engine or of this program, as text.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Whose world it comes from.
+    pub(crate) class: Class,
+    /// What was tried, on what.
+    pub(crate) message: String,
+    /// Why, the outermost cause first.
+    pub(crate) causes: Vec<String>,
+    /// Several problems that do not depend on each other, each with its causes.
+    pub(crate) problems: Vec<(String, Vec<String>)>,
+    /// What the sandbox found.
+    pub(crate) findings: Vec<Finding>,
+    /// What mends it.
+    pub(crate) hints: Vec<String>,
+}
+
+/// An error of this program itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// There is no platform to build for.
+    #[error("unheck makes no images for this machine's own platform")]
+    NoPlatform,
+    /// There is no home and no cache directory.
+    #[error("nothing says where the cache is: neither `HOME` nor `XDG_CACHE_HOME` is set")]
+    NoCache,
+    /// `SOURCE_DATE_EPOCH` is no number.
+    #[error("`SOURCE_DATE_EPOCH` is `{0}`, not seconds since 1970")]
+    Epoch(String),
+    /// A keyring cannot be read.
+    #[error("cannot read the keyring")]
+    ReadKeyring(#[source] std::io::Error),
+    /// A keyring is none.
+    #[error("cannot use the keyring `{path}`", path = path.display())]
+    Keyring {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: unheck_deb::signature::KeyringError,
+    },
+    /// The cache cannot be used.
+    #[error("cannot use the cache")]
+    Cache(#[source] unheck_store::StoreError),
+    /// The cache cannot be measured or cleaned.
+    #[error("cannot walk the resolver's cache")]
+    Walk(#[source] std::io::Error),
+    /// stdout is gone.
+    #[error("cannot write to standard output")]
+    Output(#[source] std::io::Error),
+}
+
+impl Explain for CliError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Cache(error) if error.is_no_space() => Class::Limit,
+            Self::Cache(unheck_store::StoreError::Io { .. }) | Self::Walk(_) | Self::Output(_) => Class::Outside,
+            _ => Class::Input,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoPlatform => vec!["choose one: `--platform linux/amd64` or `--platform linux/arm64`".to_owned()],
+            Self::NoCache => vec!["choose a directory: `--cache-dir DIR`".to_owned()],
+            Self::Cache(error) => error.hint().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Failure {
+    /// An error with its class, causes, hints and, where it has several, its problems.
+    pub(crate) fn of<E: Explain + 'static>(error: &E) -> Self {
+        let mut failure = Self {
+            class: error.class(),
+            message: error.to_string(),
+            causes: causes(error),
+            problems: Vec::new(),
+            findings: Vec::new(),
+            hints: error.hints(),
+        };
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = next {
+            failure.take_several(error);
+            next = error.source();
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        failure.hints.retain(|hint| seen.insert(hint.clone()));
+        failure
+    }
+
+    /// Errors that hold several problems, of which none is the cause of another.
+    fn take_several(&mut self, error: &(dyn std::error::Error + 'static)) {
+        let lock = error
+            .downcast_ref::<MakeLockError>()
+            .or_else(|| error.downcast_ref::<Box<MakeLockError>>().map(|boxed| &**boxed));
+        if let Some(MakeLockError::Unmet(list)) = lock {
+            self.problems.extend(list.iter().map(|unmet| (unmet.to_string(), causes(unmet))));
+        }
+        if let Some(BuildError::Broken(findings)) = error.downcast_ref() {
+            self.findings.clone_from(findings);
+            // Each finding is shown with its own hint.
+            self.hints.clear();
+        }
+        let fetch = error.downcast_ref::<FetchError>();
+        let fetch = fetch.or_else(|| match error.downcast_ref() {
+            Some(NetError::Fetch(error)) if fetch.is_none() => Some(error),
+            _ => None,
+        });
+        if let Some(error) = fetch
+            && self.problems.is_empty()
+        {
+            for failure in &error.failures {
+                self.problems.push((failure.to_string(), causes(failure)));
+                for (url, reason) in &failure.others {
+                    let text = format!("cannot fetch `{}` from `{url}` either: {reason}", failure.label);
+                    self.problems.push((text, causes(reason)));
+                }
+            }
+        }
+    }
+}
+
+impl<E: Explain + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::of(&error)
+    }
+}
+
+/// The messages of an error's causes; one that only repeats the message before it is left out.
+fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut before = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let text = error.to_string();
+        if text != before {
+            causes.push(text.clone());
+        }
+        before = text;
+        next = error.source();
+    }
+    causes
+}

@@ -1,0 +1,79 @@
+//! Opens what a verb works with: [`session`] for a project, [`plain`] for an artifact.
+
+use std::sync::Arc;
+
+use unheck_deb::signature::Keyring;
+use unheck_engine::credentials::IndexTransport;
+use unheck_engine::debian::Mirror;
+use unheck_engine::event::Reporter;
+use unheck_engine::input::{Mirrors, Project};
+use unheck_engine::net::Net;
+use unheck_engine::session::Session;
+use unheck_resolve::{IndexSettings, Inputs, Source};
+use unheck_sandbox::HelperExe;
+use unheck_store::Store;
+
+use crate::failure::{CliError, Failure};
+use crate::settings::{Cache, Settings};
+use crate::surroundings::Surroundings;
+
+/// The store of a cache; made if it is not there.
+pub(crate) fn store(cache: &Cache) -> Result<Store, CliError> {
+    Store::open(&cache.store()).map_err(CliError::Cache)
+}
+
+/// A session for a project.
+pub(crate) fn session(
+    settings: &Settings,
+    project: &Project,
+    surroundings: &Surroundings,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Session, Failure> {
+    let root = std::path::absolute(&project.root).unwrap_or_else(|_| project.root.clone());
+    let mut inputs = Inputs::new(root.clone(), Source::Pyproject(root.join("pyproject.toml")));
+    inputs.index = settings.index.clone();
+    inputs.environment = surroundings.resolver.clone();
+    let index = IndexTransport::new(inputs, settings.cache.resolver());
+    let mut session = plain(&settings.cache, settings.offline, surroundings, reporter)?;
+    session.mirror = Mirror::new(&settings.mirrors, &crate::apt::mirrors(&surroundings.apt))?;
+    session.keyring = keyring(settings)?;
+    session.net = session.net.with_credentials(Arc::new(index));
+    session.allow_expired.clone_from(&settings.allow_expired);
+    session.index = settings.index.clone();
+    session.source_date_epoch = settings.source_date_epoch;
+    Ok(session)
+}
+
+/// A session for a verb on an artifact, which neither resolves nor locks.
+pub(crate) fn plain(
+    cache: &Cache,
+    offline: bool,
+    surroundings: &Surroundings,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Session, Failure> {
+    let net = Net::new(store(cache)?, Arc::clone(&reporter), offline)?;
+    Ok(Session {
+        net,
+        mirror: Mirror::new(&Mirrors::default(), &crate::apt::mirrors(&surroundings.apt))?,
+        keyring: Keyring::default(),
+        reporter,
+        now: surroundings.now,
+        allow_expired: Vec::new(),
+        helper: HelperExe::current(),
+        resolver_cache: cache.resolver(),
+        index: IndexSettings::default(),
+        environment: surroundings.resolver.clone(),
+        source_date_epoch: None,
+    })
+}
+
+/// Debian's keys and those that the user names.
+fn keyring(settings: &Settings) -> Result<Keyring, CliError> {
+    let mut keyring = Keyring::debian();
+    if let Some(path) = &settings.keyring {
+        let bytes = fs_err::read(path).map_err(CliError::ReadKeyring)?;
+        let more = Keyring::from_bytes(&bytes).map_err(|source| CliError::Keyring { path: path.clone(), source })?;
+        keyring.merge(more);
+    }
+    Ok(keyring)
+}

@@ -1,0 +1,211 @@
+//! `unheck build`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use unheck_engine::build::{BuildRequest, Built, BuiltPlatform, build as make, plan_lock};
+use unheck_engine::finding::Finding;
+use unheck_engine::input::app_files;
+use unheck_engine::locker::wants;
+
+use super::lock::{TargetJson, say, targets};
+use super::{Context, Opened, open};
+use crate::cli::BuildArgs;
+use crate::exit;
+use crate::failure::Failure;
+use crate::ui::{Ui, bytes, clean, count, table};
+
+/// Origins that the summary shows without `-v`.
+const SHOWN: usize = 10;
+
+/// `schemas/build.json`.
+#[derive(Serialize)]
+struct BuiltJson<'a> {
+    path: String,
+    digest: String,
+    size: u64,
+    unchanged: bool,
+    locked: bool,
+    platforms: Vec<PlatformJson<'a>>,
+    findings: &'a [Finding],
+}
+
+#[derive(Serialize)]
+struct PlatformJson<'a> {
+    platform: String,
+    python: &'a str,
+    entrypoint: &'a [String],
+    compressed: u64,
+    layers: Vec<LayerJson<'a>>,
+    trimmed: Vec<TrimmedJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct LayerJson<'a> {
+    name: String,
+    digest: String,
+    compressed: u64,
+    uncompressed: u64,
+    files: u64,
+    origins: &'a BTreeMap<String, u64>,
+}
+
+#[derive(Serialize)]
+struct TrimmedJson<'a> {
+    reason: &'a str,
+    files: u64,
+    bytes: u64,
+}
+
+/// `schemas/plan.json`.
+#[derive(Serialize)]
+struct PlanJson {
+    output: String,
+    lock_is_new: bool,
+    targets: Vec<TargetJson>,
+    downloads: usize,
+    download_bytes: u64,
+}
+
+pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Failure> {
+    let opened = open(&args.choices, context)?;
+    let request = opened.settings.build_request(args, &opened.project);
+    if args.dry_run {
+        return dry_run(&opened, &request, context);
+    }
+    let built = make(&opened.session, &opened.project, &request);
+    opened.progress.finish();
+    let built = built?;
+    summary(&built, context.ui);
+    context.ui.findings(&built.findings);
+    if context.ui.verbose {
+        context.ui.say(&opened.progress.times());
+    }
+    let path = built.image.path.display().to_string();
+    context.ui.data(&path, &BuiltJson::of(&built))?;
+    Ok(exit::DONE)
+}
+
+/// Locks without writing the lock, and says what would be fetched and made.
+fn dry_run(opened: &Opened, request: &BuildRequest, context: Context<'_>) -> Result<u8, Failure> {
+    let Opened { project, session, progress, .. } = opened;
+    let app = app_files(project)?;
+    let planned = plan_lock(session, project, request, &app);
+    progress.finish();
+    let (lock, lock_is_new) = planned?;
+    let missing: Vec<_> =
+        wants(session, &lock).into_iter().filter(|want| !session.store().has(&want.digest)).collect();
+    let download_bytes = missing.iter().filter_map(|want| want.size).sum();
+    say(context.ui, &lock);
+    if lock_is_new {
+        context.ui.say("the lock would be written");
+    }
+    context.ui.say(&format!("{} to download, {}", count(missing.len() as u64, "file"), bytes(download_bytes)));
+    let output = request.output.display().to_string();
+    let value = PlanJson {
+        output: output.clone(),
+        lock_is_new,
+        targets: targets(&lock),
+        downloads: missing.len(),
+        download_bytes,
+    };
+    context.ui.data(&output, &value)?;
+    Ok(exit::DONE)
+}
+
+impl<'a> BuiltJson<'a> {
+    fn of(built: &'a Built) -> Self {
+        Self {
+            path: built.image.path.display().to_string(),
+            digest: built.image.digest.to_string(),
+            size: built.image.size,
+            unchanged: built.image.unchanged,
+            locked: built.locked,
+            platforms: built.platforms.iter().map(PlatformJson::of).collect(),
+            findings: &built.findings,
+        }
+    }
+}
+
+impl<'a> PlatformJson<'a> {
+    fn of(platform: &'a BuiltPlatform) -> Self {
+        let layer = |written: &'a unheck_engine::layers::WrittenLayer| LayerJson {
+            name: written.name.to_string(),
+            digest: written.layer.digest.to_string(),
+            compressed: written.layer.size,
+            uncompressed: written.layer.uncompressed_size,
+            files: written.files,
+            origins: &written.sizes,
+        };
+        Self {
+            platform: platform.platform.to_string(),
+            python: &platform.python,
+            entrypoint: &platform.entrypoint,
+            compressed: compressed(platform),
+            layers: platform.layers.iter().map(layer).collect(),
+            trimmed: platform
+                .trimmed
+                .iter()
+                .map(|(reason, (files, bytes))| TrimmedJson { reason, files: *files, bytes: *bytes })
+                .collect(),
+        }
+    }
+}
+
+fn compressed(platform: &BuiltPlatform) -> u64 {
+    platform.layers.iter().map(|layer| layer.layer.size).sum()
+}
+
+/// Layers, origins, what was left out, digest.
+fn summary(built: &Built, ui: &Ui) {
+    for platform in &built.platforms {
+        ui.say(&platform_summary(platform, ui.verbose));
+    }
+    let state = if built.image.unchanged { "unchanged" } else { "written" };
+    ui.say(&format!("{state}: {}, {}", bytes(built.image.size), built.image.digest));
+}
+
+fn platform_summary(platform: &BuiltPlatform, all: bool) -> String {
+    let mut text = format!(
+        "{}: Python {}, {} compressed, starts `{}`\nlayers, compressed:\n",
+        platform.platform,
+        clean(&platform.python),
+        bytes(compressed(platform)),
+        clean(&platform.entrypoint.join(" "))
+    );
+    let layers: Vec<(String, String)> = platform
+        .layers
+        .iter()
+        .map(|layer| (bytes(layer.layer.size), format!("{} ({})", clean(&layer.name.to_string()), count(layer.files, "file"))))
+        .collect();
+    text.push_str(&table(&layers));
+    text.push_str("\norigins, unpacked:\n");
+    text.push_str(&table(&origins(platform, if all { usize::MAX } else { SHOWN })));
+    if !platform.trimmed.is_empty() {
+        text.push_str("\nleft out:\n");
+        let rows: Vec<(String, String)> = platform
+            .trimmed
+            .iter()
+            .map(|(reason, (files, size))| (bytes(*size), format!("{} ({})", clean(reason), count(*files, "file"))))
+            .collect();
+        text.push_str(&table(&rows));
+    }
+    text
+}
+
+/// The biggest origins, then the rest in one row.
+fn origins(platform: &BuiltPlatform, shown: usize) -> Vec<(String, String)> {
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for (origin, size) in platform.layers.iter().flat_map(|layer| &layer.sizes) {
+        *sums.entry(origin).or_default() += size;
+    }
+    let mut list: Vec<(&str, u64)> = sums.into_iter().collect();
+    list.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
+    let rest: u64 = list.iter().skip(shown).map(|(_, size)| size).sum();
+    let mut rows: Vec<(String, String)> =
+        list.iter().take(shown).map(|(origin, size)| (bytes(*size), clean(origin))).collect();
+    if list.len() > shown {
+        rows.push((bytes(rest), count((list.len() - shown) as u64, "other")));
+    }
+    rows
+}

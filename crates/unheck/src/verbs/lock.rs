@@ -1,0 +1,86 @@
+//! `unheck lock`.
+
+use serde::Serialize;
+use unheck_engine::build::{read_lock, write_lock};
+use unheck_engine::event::Stage;
+use unheck_engine::input::app_files;
+use unheck_engine::lock::{LOCK_FILE, Lock};
+use unheck_engine::locker::make_lock;
+
+use super::{Context, Opened, open};
+use crate::cli::LockArgs;
+use crate::exit;
+use crate::failure::Failure;
+use crate::ui::{Ui, clean, count};
+
+/// `schemas/lock.json`.
+#[derive(Serialize)]
+struct LockJson {
+    path: String,
+    changed: bool,
+    distributions: usize,
+    targets: Vec<TargetJson>,
+}
+
+/// One platform of a lock; also part of `schemas/plan.json`.
+#[derive(Serialize)]
+pub(super) struct TargetJson {
+    platform: String,
+    python: String,
+    wheels: usize,
+    debs: usize,
+    notes: Vec<String>,
+}
+
+pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Failure> {
+    let Opened { project, settings, session, progress } = open(&args.choices, context)?;
+    let path = project.root.join(LOCK_FILE);
+    // A lock that cannot be read is written anew: that is what its error tells people to do.
+    let previous = read_lock(&path).ok().flatten();
+    let app = app_files(&project)?;
+    let kept = previous.as_ref().filter(|_| !args.upgrade);
+    let lock = session
+        .stage(Stage::Lock, &project.name, || make_lock(&session, &project, &settings.lock, &app, kept));
+    progress.finish();
+    let lock = lock?;
+    let changed = previous.as_ref() != Some(&lock);
+    if changed {
+        write_lock(&path, &lock)?;
+    }
+    say(context.ui, &lock);
+    if context.ui.verbose {
+        context.ui.say(&progress.times());
+    }
+    let path = path.display().to_string();
+    let value = LockJson { path: path.clone(), changed, distributions: lock.packages.len(), targets: targets(&lock) };
+    context.ui.data(&path, &value)?;
+    Ok(exit::DONE)
+}
+
+/// The targets of a lock in numbers.
+pub(super) fn targets(lock: &Lock) -> Vec<TargetJson> {
+    let target = |target: &unheck_engine::lock::Target| TargetJson {
+        platform: target.platform.to_string(),
+        python: target.interpreter.version.clone(),
+        wheels: target.wheels.len(),
+        debs: target.debs.len(),
+        notes: target.notes.clone(),
+    };
+    lock.plan.targets.iter().map(target).collect()
+}
+
+/// Says what was locked.
+pub(super) fn say(ui: &Ui, lock: &Lock) {
+    for target in targets(lock) {
+        ui.say(&format!(
+            "{}: Python {}, {}, {}",
+            target.platform,
+            clean(&target.python),
+            count(target.wheels as u64, "wheel"),
+            count(target.debs as u64, "Debian package")
+        ));
+        if ui.verbose {
+            target.notes.iter().for_each(|note| ui.say(&format!("  {}", clean(note))));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The verbs, one file each: `fn(&Args, &Context, &Ui) -> Result<exit code, Failure>`.
+
+mod build;
+mod cache;
+mod completions;
+mod lock;
+mod run;
+mod size;
+mod verify;
+mod why;
+
+use unheck_engine::input::{self, Project};
+use unheck_engine::session::Session;
+
+use crate::cli::{Choices, Cli, Common, Verb};
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::surroundings::Surroundings;
+use crate::ui::{Progress, Ui};
+
+/// What every verb is given besides its own arguments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context<'a> {
+    /// The common options.
+    pub(crate) common: &'a Common,
+    /// Environment and clock.
+    pub(crate) surroundings: &'a Surroundings,
+    /// The way to the user.
+    pub(crate) ui: &'a Ui,
+}
+
+/// Runs the verb that was asked for and answers the exit code.
+pub(crate) fn dispatch(cli: &Cli, surroundings: &Surroundings, ui: &Ui) -> Result<u8, Failure> {
+    let context = Context { common: &cli.common, surroundings, ui };
+    match &cli.verb {
+        Verb::Build(args) => build::build(args, context),
+        Verb::Lock(args) => lock::lock(args, context),
+        Verb::Run(args) => run::run(args, context),
+        Verb::Verify(args) => verify::verify(args, context),
+        Verb::Why(args) => why::why(args, context),
+        Verb::Size(args) => size::size(args, context),
+        Verb::Cache(args) => cache::cache(&args.what, context),
+        Verb::Completions(args) => completions::completions(args.shell, context),
+    }
+}
+
+/// A project with everything that is needed to work on it.
+struct Opened {
+    project: Project,
+    settings: Settings,
+    session: Session,
+    progress: std::sync::Arc<Progress>,
+}
+
+fn open(choices: &Choices, context: Context<'_>) -> Result<Opened, Failure> {
+    let project = input::read(&choices.project)?;
+    let settings = Settings::resolve(choices, context.common, &project, context.surroundings)?;
+    let progress = context.ui.progress();
+    let session = crate::open::session(&settings, &project, context.surroundings, progress.clone())?;
+    Ok(Opened { project, settings, session, progress })
+}

@@ -1,0 +1,8 @@
+//! The program from outside, on worlds served on loopback.
+
+mod build;
+mod errors;
+mod help;
+mod kit;
+mod questions;
+mod schema;

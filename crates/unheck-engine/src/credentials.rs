@@ -21,22 +21,34 @@ pub struct IndexTransport {
 impl IndexTransport {
     /// A transport with the index settings of `inputs`; `cache` is the resolver's cache directory.
     pub const fn new(inputs: Inputs, cache: PathBuf) -> Self {
-        Self { inputs, cache, downloader: OnceLock::new() }
+        Self {
+            inputs,
+            cache,
+            downloader: OnceLock::new(),
+        }
     }
 
     fn downloader(&self) -> Result<&Downloader, TransportError> {
         let made = self.downloader.get_or_init(|| {
             Downloader::new(&self.inputs, &self.cache).map_err(|error| {
                 use std::error::Error as _;
-                let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+                let cause = error
+                    .source()
+                    .map(|source| format!(": {source}"))
+                    .unwrap_or_default();
                 format!("{error}{cause}")
             })
         });
-        made.as_ref().map_err(|text| TransportError::permanent(text.clone()))
+        made.as_ref()
+            .map_err(|text| TransportError::permanent(text.clone()))
     }
 
     async fn body(&self, url: &Url, offset: u64) -> Result<Body, TransportError> {
-        let download = self.downloader()?.open(url.as_str(), offset, None).await.map_err(failed)?;
+        let download = self
+            .downloader()?
+            .open(url.as_str(), offset, None)
+            .await
+            .map_err(failed)?;
         Ok(Body {
             total: download.total,
             resumed: offset > 0 && download.offset == offset,

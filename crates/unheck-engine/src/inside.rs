@@ -10,7 +10,9 @@ use std::path::Path;
 
 use unheck_base::{Digest, TreePath};
 use unheck_oci::image::{Descriptor, LayerMediaType};
-use unheck_oci::layer_reader::{LayerEntry, Limits, NodeKind, ReadLayerError, ReadOptions, read_layer};
+use unheck_oci::layer_reader::{
+    LayerEntry, Limits, NodeKind, ReadLayerError, ReadOptions, read_layer,
+};
 use unheck_oci::open::{OpenError, Opened, OpenedImage, open};
 
 use crate::build::LOCK_PATH;
@@ -125,7 +127,11 @@ impl Explain for InsideError {
 /// [`InsideError`].
 pub fn look(path: &Path) -> Result<Vec<Inside>, InsideError> {
     let opened = open(path)?;
-    opened.images()?.iter().map(|image| look_image(&opened, image)).collect()
+    opened
+        .images()?
+        .iter()
+        .map(|image| look_image(&opened, image))
+        .collect()
 }
 
 fn look_image(opened: &Opened, image: &OpenedImage) -> Result<Inside, InsideError> {
@@ -143,9 +149,19 @@ fn look_image(opened: &Opened, image: &OpenedImage) -> Result<Inside, InsideErro
         None => None,
     };
     let platform = format!("{}/{}", image.platform.os, image.platform.architecture);
-    let title = image.config.config.labels.get("org.opencontainers.image.title");
+    let title = image
+        .config
+        .config
+        .labels
+        .get("org.opencontainers.image.title");
     let files = owned(&seen, lock.as_ref(), &platform);
-    Ok(Inside { platform, project: title.cloned(), lock, layers, files })
+    Ok(Inside {
+        platform,
+        project: title.cloned(),
+        lock,
+        layers,
+        files,
+    })
 }
 
 /// `interpreter` of the history entry `unheck: interpreter`; unheck writes one entry per layer.
@@ -165,7 +181,12 @@ struct Seen {
 }
 
 impl Seen {
-    fn entry(&mut self, layer: usize, entry: &LayerEntry, reader: &mut dyn Read) -> std::io::Result<bool> {
+    fn entry(
+        &mut self,
+        layer: usize,
+        entry: &LayerEntry,
+        reader: &mut dyn Read,
+    ) -> std::io::Result<bool> {
         let path = &entry.path;
         let (size, link) = match &entry.kind {
             NodeKind::File { len } => (*len, None),
@@ -176,8 +197,13 @@ impl Seen {
                 return Ok(false);
             }
             NodeKind::Opaque { directory } => {
-                let hidden = |path: &TreePath| directory.as_ref().is_none_or(|top| path.is_under(top.as_str()));
-                self.files.retain(|path, (number, ..)| *number == layer || !hidden(path));
+                let hidden = |path: &TreePath| {
+                    directory
+                        .as_ref()
+                        .is_none_or(|top| path.is_under(top.as_str()))
+                };
+                self.files
+                    .retain(|path, (number, ..)| *number == layer || !hidden(path));
                 return Ok(false);
             }
             _ => return Ok(false),
@@ -185,7 +211,9 @@ impl Seen {
         if is_list(path) {
             let limit = MAX_LIST.min(MAX_LISTS.saturating_sub(self.listed));
             if size > limit {
-                return Err(std::io::Error::other(format!("it has {size} bytes, more than the limit `MAX_LIST`")));
+                return Err(std::io::Error::other(format!(
+                    "it has {size} bytes, more than the limit `MAX_LIST`"
+                )));
             }
             let mut bytes = Vec::new();
             reader.take(limit).read_to_end(&mut bytes)?;
@@ -204,7 +232,10 @@ fn is_list(path: &TreePath) -> bool {
 }
 
 fn is_record(path: &TreePath) -> bool {
-    path.file_name() == "RECORD" && path.parent().is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
+    path.file_name() == "RECORD"
+        && path
+            .parent()
+            .is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
 }
 
 fn read(
@@ -213,18 +244,29 @@ fn read(
     (number, name): (usize, String),
     seen: &mut Seen,
 ) -> Result<InsideLayer, InsideError> {
-    let media_type: LayerMediaType = descriptor.media_type.parse().map_err(|_| InsideError::MediaType {
-        number: number + 1,
-        media_type: descriptor.media_type.clone(),
-    })?;
+    let media_type: LayerMediaType =
+        descriptor
+            .media_type
+            .parse()
+            .map_err(|_| InsideError::MediaType {
+                number: number + 1,
+                media_type: descriptor.media_type.clone(),
+            })?;
     let blob = opened.blob(descriptor)?;
-    let options = ReadOptions { media_type, diff_id: None, limits: Limits::default() };
+    let options = ReadOptions {
+        media_type,
+        diff_id: None,
+        limits: Limits::default(),
+    };
     let mut files = 0;
     let summary = read_layer(blob, &options, &mut |entry, reader| {
         files += u64::from(seen.entry(number, entry, reader)?);
         Ok(())
     })
-    .map_err(|source| InsideError::Layer { number: number + 1, source: Box::new(source) })?;
+    .map_err(|source| InsideError::Layer {
+        number: number + 1,
+        source: Box::new(source),
+    })?;
     Ok(InsideLayer {
         name,
         digest: descriptor.digest,
@@ -241,11 +283,22 @@ fn owned(seen: &Seen, lock: Option<&Lock>, platform: &str) -> BTreeMap<TreePath,
         .iter()
         .map(|(path, (layer, size, link))| {
             let origin = owners.get(path).cloned().unwrap_or_else(|| {
-                let target = link.as_deref().and_then(|text| path.resolve_link(text)).map(|path| usrmerge(&path));
+                let target = link
+                    .as_deref()
+                    .and_then(|text| path.resolve_link(text))
+                    .map(|path| usrmerge(&path));
                 let behind = target.and_then(|target| owners.get(&target).cloned());
                 behind.unwrap_or_else(|| by_place(path, &owners))
             });
-            (path.clone(), InsideFile { layer: *layer, size: *size, link: link.clone(), origin })
+            (
+                path.clone(),
+                InsideFile {
+                    layer: *layer,
+                    size: *size,
+                    link: link.clone(),
+                    origin,
+                },
+            )
         })
         .collect()
 }
@@ -253,23 +306,37 @@ fn owned(seen: &Seen, lock: Option<&Lock>, platform: &str) -> BTreeMap<TreePath,
 fn owners(seen: &Seen, lock: Option<&Lock>, platform: &str) -> BTreeMap<TreePath, Origin> {
     let mut owners = BTreeMap::new();
     for (path, bytes) in &seen.lists {
-        let Ok(path) = TreePath::new(path) else { continue };
+        let Ok(path) = TreePath::new(path) else {
+            continue;
+        };
         let text = String::from_utf8_lossy(bytes);
         if is_record(&path) {
-            let Some(directory) = path.parent() else { continue };
-            let Some(site) = directory.parent() else { continue };
+            let Some(directory) = path.parent() else {
+                continue;
+            };
+            let Some(site) = directory.parent() else {
+                continue;
+            };
             let origin = distribution(directory.file_name(), lock);
-            owners.extend(text.lines().filter_map(|row| Some((recorded_path(row, &site)?, origin.clone()))));
+            owners.extend(
+                text.lines()
+                    .filter_map(|row| Some((recorded_path(row, &site)?, origin.clone()))),
+            );
         } else if let Some(package) = path.file_name().strip_suffix(".md5sums") {
             let origin = Origin::Deb(package.to_owned());
-            let listed = text.lines().filter_map(|line| TreePath::new(line.split_once("  ")?.1).ok());
+            let listed = text
+                .lines()
+                .filter_map(|line| TreePath::new(line.split_once("  ")?.1).ok());
             owners.extend(listed.map(|path| (usrmerge(&path), origin.clone())));
         }
     }
     let targets = lock.into_iter().flat_map(|lock| &lock.plan.targets);
     for target in targets.filter(|target| target.platform.to_string() == platform) {
         for deb in &target.debs {
-            let files = deb.files.keys().map(|path| (path.clone(), Origin::Deb(deb.name.clone())));
+            let files = deb
+                .files
+                .keys()
+                .map(|path| (path.clone(), Origin::Deb(deb.name.clone())));
             owners.extend(files);
         }
     }
@@ -281,9 +348,15 @@ fn distribution(directory: &str, lock: Option<&Lock>) -> Origin {
     let stem = directory.strip_suffix(".dist-info").unwrap_or(directory);
     let name = unheck_wheel::normalize_name(stem.split_once('-').map_or(stem, |(name, _)| name));
     let locked = lock.is_none_or(|lock| {
-        lock.packages.iter().any(|package| package.name == name && !package.wheels.is_empty())
+        lock.packages
+            .iter()
+            .any(|package| package.name == name && !package.wheels.is_empty())
     });
-    if locked { Origin::Distribution(name) } else { Origin::App }
+    if locked {
+        Origin::Distribution(name)
+    } else {
+        Origin::App
+    }
 }
 
 fn by_place(path: &TreePath, owners: &BTreeMap<TreePath, Origin>) -> Origin {
@@ -299,10 +372,15 @@ fn by_place(path: &TreePath, owners: &BTreeMap<TreePath, Origin>) -> Origin {
         return Origin::Deb(name.strip_suffix(".md5sums").unwrap_or(name).to_owned());
     }
     if let Some(source) = source_of_bytecode(path) {
-        return owners.get(&source).cloned().unwrap_or_else(|| generated("bytecode"));
+        return owners
+            .get(&source)
+            .cloned()
+            .unwrap_or_else(|| generated("bytecode"));
     }
     match path.as_str() {
-        "etc/ssl/certs/ca-certificates.crt" => Origin::Deb("ca-certificates".to_owned()),
+        "etc/ssl/certs/ca-certificates.crt" | "usr/lib/ssl/cert.pem" => {
+            Origin::Deb("ca-certificates".to_owned())
+        }
         "etc/ld.so.cache" | "usr/sbin/ldconfig" => generated("loader-cache"),
         _ if path.is_under("opt/python") => Origin::Interpreter,
         _ => generated("base"),
@@ -329,8 +407,12 @@ impl Inside {
     pub fn follow(&self, path: &TreePath) -> TreePath {
         let mut path = path.clone();
         for _ in 0..40 {
-            let Some(text) = self.files.get(&path).and_then(|file| file.link.as_deref()) else { break };
-            let Some(target) = path.resolve_link(text) else { break };
+            let Some(text) = self.files.get(&path).and_then(|file| file.link.as_deref()) else {
+                break;
+            };
+            let Some(target) = path.resolve_link(text) else {
+                break;
+            };
             path = usrmerge(&target);
         }
         path

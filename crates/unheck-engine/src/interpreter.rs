@@ -29,7 +29,10 @@ pub enum ChooseError {
         found: Vec<String>,
     },
     /// None of the suite's versions is allowed by the project.
-    #[error("the project wants Python `{requires}`, and the suite `{suite}` has {}", list(found))]
+    #[error(
+        "the project wants Python `{requires}`, and the suite `{suite}` has {}",
+        list(found)
+    )]
     NotAllowed {
         /// The suite.
         suite: String,
@@ -55,7 +58,11 @@ pub enum ChooseError {
 }
 
 fn list(versions: &[String]) -> String {
-    if versions.is_empty() { "none".to_owned() } else { versions.join(", ") }
+    if versions.is_empty() {
+        "none".to_owned()
+    } else {
+        versions.join(", ")
+    }
 }
 
 impl Explain for ChooseError {
@@ -81,7 +88,10 @@ pub fn glibc(suites: &Suites, platform: Platform) -> Result<(u32, u32), ChooseEr
     suites
         .package(platform, "libc6")
         .and_then(|listed| parse_glibc(listed.package.version.upstream()))
-        .ok_or_else(|| ChooseError::NoLibc { suite: suites.name.clone(), platform })
+        .ok_or_else(|| ChooseError::NoLibc {
+            suite: suites.name.clone(),
+            platform,
+        })
 }
 
 /// Chooses a Python: the one asked for, else the suite's default where the project allows it,
@@ -96,18 +106,33 @@ pub fn choose(
     requires: Option<&str>,
 ) -> Result<DebianPython, ChooseError> {
     let found = versions(suites, platform);
-    let shown = || found.iter().map(|(minor, _)| minor.clone()).collect::<Vec<_>>();
+    let shown = || {
+        found
+            .iter()
+            .map(|(minor, _)| minor.clone())
+            .collect::<Vec<_>>()
+    };
     let chosen = match wanted {
         Some(wanted) => {
             let wanted = wanted.trim_start_matches("python").trim_start_matches('=');
-            found.iter().find(|(minor, full)| minor == wanted || full == wanted).ok_or_else(|| {
-                ChooseError::NotInSuite { suite: suites.name.clone(), wanted: wanted.to_owned(), found: shown() }
-            })?
+            found
+                .iter()
+                .find(|(minor, full)| minor == wanted || full == wanted)
+                .ok_or_else(|| ChooseError::NotInSuite {
+                    suite: suites.name.clone(),
+                    wanted: wanted.to_owned(),
+                    found: shown(),
+                })?
         }
         None => {
             let mut candidates: Vec<_> = found.iter().collect();
             let default = default_minor(suites, platform);
-            candidates.sort_by_key(|(minor, _)| (Some(minor) != default.as_ref(), std::cmp::Reverse(number(minor))));
+            candidates.sort_by_key(|(minor, _)| {
+                (
+                    Some(minor) != default.as_ref(),
+                    std::cmp::Reverse(number(minor)),
+                )
+            });
             let mut allowed = None;
             for candidate in candidates {
                 if allows(requires, &candidate.1)? {
@@ -124,8 +149,11 @@ pub fn choose(
     };
     let (minor, full) = chosen;
     let (major_glibc, minor_glibc) = glibc(suites, platform)?;
-    let mut packages =
-        vec![format!("libpython{minor}-minimal"), format!("libpython{minor}-stdlib"), format!("python{minor}-minimal")];
+    let mut packages = vec![
+        format!("libpython{minor}-minimal"),
+        format!("libpython{minor}-stdlib"),
+        format!("python{minor}-minimal"),
+    ];
     // Debian packages distutils apart; it left the standard library with 3.12 (PEP 632).
     if number(minor) < 12 && suites.package(platform, "python3-distutils").is_some() {
         packages.push("python3-distutils".to_owned());
@@ -149,7 +177,10 @@ fn versions(suites: &Suites, platform: Platform) -> Vec<(String, String)> {
         .names(platform, "python3.")
         .into_iter()
         .filter_map(|name| {
-            let minor = name.strip_prefix("python")?.strip_suffix("-minimal")?.to_owned();
+            let minor = name
+                .strip_prefix("python")?
+                .strip_suffix("-minimal")?
+                .to_owned();
             let listed = suites.package(platform, &name)?;
             Some((minor, upstream(listed.package.version.upstream())))
         })
@@ -160,27 +191,46 @@ fn versions(suites: &Suites, platform: Platform) -> Vec<(String, String)> {
 
 /// `3.14.0rc2` of the upstream versions `3.14.0~rc2` and `3.14.0~rc2+ds`.
 fn upstream(version: &str) -> String {
-    version.split('+').next().unwrap_or(version).replace('~', "")
+    version
+        .split('+')
+        .next()
+        .unwrap_or(version)
+        .replace('~', "")
 }
 
 fn number(minor: &str) -> u32 {
-    minor.rsplit('.').next().and_then(|text| text.parse().ok()).unwrap_or_default()
+    minor
+        .rsplit('.')
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
 }
 
 /// The version that `python3` means in the suite.
 fn default_minor(suites: &Suites, platform: Platform) -> Option<String> {
     let listed = suites.package(platform, "python3-minimal")?;
     let depends = [&listed.package.pre_depends, &listed.package.depends];
-    depends.into_iter().filter_map(|field| field.parse().ok()).flatten().flatten().find_map(|relation| {
-        let version = relation.name.strip_prefix("python")?.strip_suffix("-minimal")?;
-        Some(minor(version))
-    })
+    depends
+        .into_iter()
+        .filter_map(|field| field.parse().ok())
+        .flatten()
+        .flatten()
+        .find_map(|relation| {
+            let version = relation
+                .name
+                .strip_prefix("python")?
+                .strip_suffix("-minimal")?;
+            Some(minor(version))
+        })
 }
 
 fn allows(requires: Option<&str>, version: &str) -> Result<bool, ChooseError> {
-    let Some(requires) = requires else { return Ok(true) };
-    unheck_resolve::python_allowed(requires, version)
-        .ok_or_else(|| ChooseError::Specifier { requires: requires.to_owned() })
+    let Some(requires) = requires else {
+        return Ok(true);
+    };
+    unheck_resolve::python_allowed(requires, version).ok_or_else(|| ChooseError::Specifier {
+        requires: requires.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -125,8 +125,12 @@ impl Explain for WriteLayerError {
 
 /// Gives every node of the tree its layer.
 pub fn plan<'t>(tree: &'t Tree, target: &Target) -> Vec<PlannedLayer<'t>> {
-    let base: BTreeSet<&str> =
-        target.debs.iter().filter(|deb| deb.base).map(|deb| deb.name.as_str()).collect();
+    let base: BTreeSet<&str> = target
+        .debs
+        .iter()
+        .filter(|deb| deb.base)
+        .map(|deb| deb.name.as_str())
+        .collect();
     let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
     for (_, node) in tree.iter() {
         if let Origin::Distribution(name) = &node.origin {
@@ -154,16 +158,22 @@ pub fn plan<'t>(tree: &'t Tree, target: &Target) -> Vec<PlannedLayer<'t>> {
         if matches!(node.kind, Kind::Dir) && !matches!(node.origin, Origin::Generated(_)) {
             continue;
         }
-        layers.entry(place(&node.origin)).or_default().insert(path, node);
+        layers
+            .entry(place(&node.origin))
+            .or_default()
+            .insert(path, node);
     }
-    let directories: BTreeMap<&TreePath, &Node> =
-        tree.iter().filter(|(_, node)| matches!(node.kind, Kind::Dir)).collect();
+    let directories: BTreeMap<&TreePath, &Node> = tree
+        .iter()
+        .filter(|(_, node)| matches!(node.kind, Kind::Dir))
+        .collect();
     layers
         .into_iter()
         .map(|(name, mut nodes)| {
             // Each layer brings the directories above its nodes, so that it does not depend on
             // what is below it.
-            let above: BTreeSet<TreePath> = nodes.keys().flat_map(|path| path.ancestors()).collect();
+            let above: BTreeSet<TreePath> =
+                nodes.keys().flat_map(|path| path.ancestors()).collect();
             for path in above {
                 if let Some((path, node)) = directories.get_key_value(&path) {
                     nodes.insert(path, node);
@@ -230,14 +240,29 @@ fn append<W: std::io::Write + Send + 'static>(
         Kind::Symlink(target) => EntryKind::Symlink(target),
         Kind::File(content) => EntryKind::File { len: content.len() },
     };
-    let entry = Entry { path, mode: node.mode, uid: node.owner, gid: node.owner, mtime: MTIME, kind };
-    let failed = |source| WriteLayerError::Tar { path: path.clone(), source };
+    let entry = Entry {
+        path,
+        mode: node.mode,
+        uid: node.owner,
+        gid: node.owner,
+        mtime: MTIME,
+        kind,
+    };
+    let failed = |source| WriteLayerError::Tar {
+        path: path.clone(),
+        source,
+    };
     match &node.kind {
-        Kind::File(crate::tree::Content::Inline(bytes)) => writer.append_bytes(&entry, bytes).map_err(failed),
+        Kind::File(crate::tree::Content::Inline(bytes)) => {
+            writer.append_bytes(&entry, bytes).map_err(failed)
+        }
         Kind::File(content) => {
             let mut reader = reader
                 .open(content)
-                .map_err(|source| WriteLayerError::Read { path: path.clone(), source })?;
+                .map_err(|source| WriteLayerError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
             writer.append(&entry, &mut reader).map_err(failed)
         }
         _ => writer.append_bytes(&entry, &[]).map_err(failed),
@@ -250,8 +275,14 @@ fn describe(planned: &PlannedLayer<'_>, layer: Layer) -> WrittenLayer {
     for node in planned.nodes.values() {
         if !matches!(node.kind, Kind::Dir) {
             files += 1;
-            *sizes.entry(node.origin.to_string()).or_default() += node.content().map_or(0, crate::tree::Content::len);
+            *sizes.entry(node.origin.to_string()).or_default() +=
+                node.content().map_or(0, crate::tree::Content::len);
         }
     }
-    WrittenLayer { name: planned.name.clone(), layer, sizes, files }
+    WrittenLayer {
+        name: planned.name.clone(),
+        layer,
+        sizes,
+        files,
+    }
 }

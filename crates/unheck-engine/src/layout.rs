@@ -56,7 +56,10 @@ impl Layout {
 
     /// The same for the installer of wheels.
     pub fn scheme(&self) -> Scheme {
-        let headers = self.data.join(&format!("include/python{}", self.minor)).expect("made of constants");
+        let headers = self
+            .data
+            .join(&format!("include/python{}", self.minor))
+            .expect("made of constants");
         let python = TreePath::new(self.python.trim_start_matches('/')).expect("made of constants");
         Scheme {
             purelib: self.site.clone(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use unheck_base::TreePath;
 use unheck_resolve::{Artifact, LockError, ResolveError};
 use url::Url;
@@ -187,12 +188,29 @@ pub fn make_lock(
     };
     let mut parts = Vec::new();
     for platform in &options.platforms {
-        let maker = Maker { session, project, options, suites: &suites, platform: *platform, previous };
+        let maker = Maker {
+            session,
+            project,
+            options,
+            suites: &suites,
+            platform: *platform,
+            previous,
+        };
         parts.push(maker.target(&app_facts)?);
     }
     if project.build_system {
         let mut targets: Vec<&mut Target> = parts.iter_mut().map(|part| &mut part.target).collect();
-        lock_requires(session, &RequiresRequest { project, options, app, previous }, &mut targets).map_err(Box::new)?;
+        lock_requires(
+            session,
+            &RequiresRequest {
+                project,
+                options,
+                app,
+                previous,
+            },
+            &mut targets,
+        )
+        .map_err(Box::new)?;
     }
     merge(&mut lock, parts);
     Ok(lock)
@@ -200,9 +218,18 @@ pub fn make_lock(
 
 /// What the app's own source opens and imports, as the lock remembers it.
 pub fn app_needs(facts: &ArchiveFacts) -> Vec<String> {
-    let native = facts.native.iter().map(|one| format!("opens {}", one.names.join(" or ")));
-    let imports = facts.imports.iter().map(|module| format!("imports {module}"));
-    let objects = facts.objects.values().flat_map(|object| object.needed.iter().map(|name| format!("needs {name}")));
+    let native = facts
+        .native
+        .iter()
+        .map(|one| format!("opens {}", one.names.join(" or ")));
+    let imports = facts
+        .imports
+        .iter()
+        .map(|module| format!("imports {module}"));
+    let objects = facts
+        .objects
+        .values()
+        .flat_map(|object| object.needed.iter().map(|name| format!("needs {name}")));
     let all: BTreeSet<String> = native.chain(imports).chain(objects).collect();
     all.into_iter().collect()
 }
@@ -215,7 +242,9 @@ pub fn app_facts(app: &AppFiles) -> ArchiveFacts {
         if !(name.ends_with(".py") || crate::close::is_library_name(name)) {
             continue;
         }
-        let Ok(bytes) = fs_err::read(&file.source) else { continue };
+        let Ok(bytes) = fs_err::read(&file.source) else {
+            continue;
+        };
         if name.ends_with(".py") {
             crate::scan::scan_source(&file.path, &bytes, &mut facts);
         } else if let Ok(object) = unheck_elf::Object::parse(&bytes) {
@@ -246,45 +275,81 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn target(&self, app: &ArchiveFacts) -> Result<Part, MakeLockError> {
         let (interpreter, interpreter_debs) = self.interpreter()?;
-        let world = DebWorld::new(&self.session.net, &self.session.mirror, self.suites, self.platform);
+        let world = DebWorld::new(
+            &self.session.net,
+            &self.session.mirror,
+            self.suites,
+            self.platform,
+        );
         // The interpreter's packages do not depend on the resolution: fetch them meanwhile.
         let (packages, _) = std::thread::scope(|scope| {
-            let early = scope.spawn(|| world.prepare(&crate::close::early(&world, &interpreter_debs)));
+            let early =
+                scope.spawn(|| world.prepare(&crate::close::early(&world, &interpreter_debs)));
             let packages = self.distributions(&interpreter);
             (packages, early.join().expect("no panic"))
         });
         let (packages, roots) = packages?;
         let closure = self.close(&world, &interpreter, &interpreter_debs, (&packages, app))?;
-        let mut wheels: Vec<String> =
-            packages.iter().flat_map(|package| package.wheels.iter().map(|wheel| wheel.name.clone())).collect();
+        let mut wheels: Vec<String> = packages
+            .iter()
+            .flat_map(|package| package.wheels.iter().map(|wheel| wheel.name.clone()))
+            .collect();
         wheels.sort();
-        let epoch = packages.iter().flat_map(|package| &package.wheels).filter_map(upload_second).max();
+        let epoch = packages
+            .iter()
+            .flat_map(|package| &package.wheels)
+            .filter_map(upload_second)
+            .max();
         let target = Target {
             platform: self.platform,
             interpreter,
             wheels,
-            suites: self.suites.locked.get(&self.platform).cloned().unwrap_or_default(),
+            suites: self
+                .suites
+                .locked
+                .get(&self.platform)
+                .cloned()
+                .unwrap_or_default(),
             debs: debs(&world, &closure),
             notes: closure.notes,
             build_requires: Vec::new(),
         };
-        Ok(Part { platform: self.platform, target, packages, roots, epoch: epoch.unwrap_or_default() })
+        Ok(Part {
+            platform: self.platform,
+            target,
+            packages,
+            roots,
+            epoch: epoch.unwrap_or_default(),
+        })
     }
 
     fn interpreter(&self) -> Result<(Interpreter, Vec<String>), MakeLockError> {
         if self.options.provider == Provider::Debian {
             let requires = self.project.requires_python.as_deref();
-            let python = choose(self.suites, self.platform, self.options.python.as_deref(), requires)?;
+            let python = choose(
+                self.suites,
+                self.platform,
+                self.options.python.as_deref(),
+                requires,
+            )?;
             return Ok((python.interpreter, python.packages));
         }
         let glibc = glibc(self.suites, self.platform)?;
-        let interpreter =
-            crate::provider::lock(self.session, self.project, self.options, self.platform, glibc)?;
+        let interpreter = crate::provider::lock(
+            self.session,
+            self.project,
+            self.options,
+            self.platform,
+            glibc,
+        )?;
         Ok((interpreter, Vec::new()))
     }
 
     /// Resolves, or reads another tool's lock, and fetches every wheel.
-    fn distributions(&self, interpreter: &Interpreter) -> Result<(Vec<Package>, Vec<String>), MakeLockError> {
+    fn distributions(
+        &self,
+        interpreter: &Interpreter,
+    ) -> Result<(Vec<Package>, Vec<String>), MakeLockError> {
         let resolution = self.resolve(interpreter)?;
         let mut packages = Vec::new();
         let mut roots = Vec::new();
@@ -294,12 +359,19 @@ impl Maker<'_> {
             }
             packages.push(self.package(package, interpreter)?);
         }
-        let wants = packages.iter().flat_map(|package: &Package| &package.wheels).filter_map(want).collect();
+        let wants = packages
+            .iter()
+            .flat_map(|package: &Package| &package.wheels)
+            .filter_map(want)
+            .collect();
         self.session.net.fetch(wants)?;
         Ok((packages, roots))
     }
 
-    fn resolve(&self, interpreter: &Interpreter) -> Result<unheck_resolve::Resolution, MakeLockError> {
+    fn resolve(
+        &self,
+        interpreter: &Interpreter,
+    ) -> Result<unheck_resolve::Resolution, MakeLockError> {
         let target = resolver_target(interpreter, self.platform)?;
         let inputs = resolver_inputs(self.session, self.project, self.options);
         let options = unheck_resolve::ResolveOptions {
@@ -310,30 +382,44 @@ impl Maker<'_> {
         };
         let name = || self.project.name.clone();
         if matches!(self.project.kind, Kind::UvLock | Kind::Pylock) {
-            let file = std::path::absolute(&self.project.file).unwrap_or_else(|_| self.project.file.clone());
+            let file = std::path::absolute(&self.project.file)
+                .unwrap_or_else(|_| self.project.file.clone());
             let read = unheck_resolve::read_lock(&file, &inputs, &target, &options);
-            return self.session.net.block_on(read).map_err(|source| MakeLockError::Locked {
+            return self
+                .session
+                .net
+                .block_on(read)
+                .map_err(|source| MakeLockError::Locked {
+                    project: name(),
+                    platform: self.platform,
+                    source: Box::new(source),
+                });
+        }
+        let resolve = unheck_resolve::resolve(&inputs, &target, &options);
+        self.session
+            .net
+            .block_on(resolve)
+            .map_err(|source| MakeLockError::Resolve {
                 project: name(),
                 platform: self.platform,
                 source: Box::new(source),
-            });
-        }
-        let resolve = unheck_resolve::resolve(&inputs, &target, &options);
-        self.session.net.block_on(resolve).map_err(|source| MakeLockError::Resolve {
-            project: name(),
-            platform: self.platform,
-            source: Box::new(source),
-        })
+            })
     }
 
     /// Versions of an earlier lock are kept where the requirements allow it, so that a small
     /// change of the project is a small change of the lock.
     fn preferences(&self) -> Vec<unheck_resolve::Preference> {
-        let packages = self.previous.map(|lock| lock.packages.as_slice()).unwrap_or_default();
+        let packages = self
+            .previous
+            .map(|lock| lock.packages.as_slice())
+            .unwrap_or_default();
         packages
             .iter()
             .filter_map(|package| {
-                Some(unheck_resolve::Preference { name: package.name.clone(), version: package.version.clone()? })
+                Some(unheck_resolve::Preference {
+                    name: package.name.clone(),
+                    version: package.version.clone()?,
+                })
             })
             .collect()
     }
@@ -344,25 +430,44 @@ impl Maker<'_> {
         interpreter: &Interpreter,
     ) -> Result<Package, MakeLockError> {
         let source = |what: &str| MakeLockError::Source {
-            name: format!("{} {}", package.name, package.version.as_deref().unwrap_or_default()),
+            name: format!(
+                "{} {}",
+                package.name,
+                package.version.as_deref().unwrap_or_default()
+            ),
             platform: self.platform,
             python: interpreter.version.clone(),
             what: what.to_owned(),
             tags: tags(&package.all_wheels),
         };
         let file = match &package.artifact {
-            Artifact::Wheel(file) | Artifact::Archive { file, is_wheel: true, .. } => file,
+            Artifact::Wheel(file)
+            | Artifact::Archive {
+                file,
+                is_wheel: true,
+                ..
+            } => file,
             Artifact::Sdist(file) => return Err(source(&format!("the sdist `{}`", file.filename))),
-            Artifact::Archive { file, .. } => return Err(source(&format!("the sdist `{}`", file.filename))),
-            Artifact::Directory { path, .. } => return Err(source(&format!("the source tree `{}`", path.display()))),
-            Artifact::Git { url, commit, .. } => return Err(source(&format!("the commit {commit} of `{url}`"))),
+            Artifact::Archive { file, .. } => {
+                return Err(source(&format!("the sdist `{}`", file.filename)));
+            }
+            Artifact::Directory { path, .. } => {
+                return Err(source(&format!("the source tree `{}`", path.display())));
+            }
+            Artifact::Git { url, commit, .. } => {
+                return Err(source(&format!("the commit {commit} of `{url}`")));
+            }
         };
         let wheel = self.wheel(file)?;
         Ok(Package {
             marker: None,
             requires_python: None,
             index: file.index.clone(),
-            dependencies: package.dependencies.into_iter().map(|name| Dependency { name }).collect(),
+            dependencies: package
+                .dependencies
+                .into_iter()
+                .map(|name| Dependency { name })
+                .collect(),
             wheels: vec![wheel],
             sdist: None,
             name: package.name,
@@ -407,25 +512,42 @@ impl Maker<'_> {
             paths: BTreeMap::new(),
             native: Vec::new(),
             imports: app.imports.clone(),
-            distributions: packages.iter().map(|package| package.name.clone()).collect(),
+            distributions: packages
+                .iter()
+                .map(|package| package.name.clone())
+                .collect(),
         };
         if interpreter.provider != Provider::Debian {
             let facts = crate::provider::facts(store, interpreter)?;
-            add_facts(&mut request, &Origin::Interpreter, facts, |path| Some(path.clone()));
+            add_facts(&mut request, &Origin::Interpreter, facts, |path| {
+                Some(path.clone())
+            });
         }
-        for package in packages {
-            for wheel in &package.wheels {
+        let wheels: Vec<(&Package, &Wheel)> = packages
+            .iter()
+            .flat_map(|package| package.wheels.iter().map(move |wheel| (package, wheel)))
+            .collect();
+        // Unpacking and scanning are the long part of a lock: side by side.
+        let looked: Vec<(Origin, InstalledWheel, ArchiveFacts)> = wheels
+            .par_iter()
+            .map(|(package, wheel)| {
                 let open = open_wheel(store, &wheel.name, &wheel.hashes.sha256)?;
                 let origin = Origin::Distribution(package.name.clone());
-                let InstalledWheel { nodes, places } = install(&open, &layout, &origin, false)?;
-                for (path, _) in nodes {
-                    request.paths.insert(path, origin.clone());
-                }
+                let installed = install(&open, &layout, &origin, false)?;
                 let facts = scan_pack(store, &wheel.hashes.sha256, &open.pack)?;
-                add_facts(&mut request, &origin, facts, |path| places.get(path).cloned());
-            }
+                Ok((origin, installed, facts))
+            })
+            .collect::<Result<_, MakeLockError>>()?;
+        for (origin, InstalledWheel { nodes, places }, facts) in looked {
+            request
+                .paths
+                .extend(nodes.into_iter().map(|(path, _)| (path, origin.clone())));
+            add_facts(&mut request, &origin, facts, |path| {
+                places.get(path).cloned()
+            });
         }
-        let place = |path: &TreePath| TreePath::new(&format!("{}/{path}", crate::layout::APP_DIR)).ok();
+        let place =
+            |path: &TreePath| TreePath::new(&format!("{}/{path}", crate::layout::APP_DIR)).ok();
         add_facts(&mut request, &Origin::App, app.clone(), place);
         Ok(request)
     }
@@ -441,12 +563,23 @@ fn add_facts(
     for (path, object) in facts.objects {
         if let Some(path) = place(&path) {
             request.paths.insert(path.clone(), origin.clone());
-            request.objects.push(Shipped { path, origin: origin.clone(), object: Arc::new(object) });
+            request.objects.push(Shipped {
+                path,
+                origin: origin.clone(),
+                object: Arc::new(object),
+            });
         }
     }
     for one in facts.native {
         let path = place(&one.path).unwrap_or(one.path);
-        request.native.push((origin.clone(), NativeUse { path, line: one.line, names: one.names }));
+        request.native.push((
+            origin.clone(),
+            NativeUse {
+                path,
+                line: one.line,
+                names: one.names,
+            },
+        ));
     }
     request.imports.extend(facts.imports);
 }
@@ -461,7 +594,10 @@ pub(crate) fn record(session: &Session, file: &unheck_resolve::File) -> Result<W
             session.net.fetch_unknown(&file.filename, url, file.size)?
         }
     };
-    let upload_time = file.upload_time.as_deref().and_then(|text| text.parse().ok());
+    let upload_time = file
+        .upload_time
+        .as_deref()
+        .and_then(|text| text.parse().ok());
     Ok(Wheel {
         name: file.filename.clone(),
         url: Some(file.url.clone()),
@@ -483,8 +619,11 @@ pub(crate) fn resolver_target(
         Platform::LinuxArm64 => unheck_resolve::Arch::Aarch64,
     };
     let libc = unheck_resolve::Libc::Glibc(glibc.0 as u16, glibc.1 as u16);
-    unheck_resolve::Target::new(&interpreter.version, libc, arch)
-        .map_err(|_| ChooseError::Specifier { requires: interpreter.version.clone() })
+    unheck_resolve::Target::new(&interpreter.version, libc, arch).map_err(|_| {
+        ChooseError::Specifier {
+            requires: interpreter.version.clone(),
+        }
+    })
 }
 
 /// What the resolver is asked.
@@ -499,7 +638,9 @@ pub(crate) fn resolver_inputs(
         Kind::Requirements => unheck_resolve::Source::Requirements(file),
         Kind::Script => unheck_resolve::Source::Script(file),
         Kind::Pyproject => unheck_resolve::Source::Pyproject(file),
-        Kind::UvLock | Kind::Pylock => unheck_resolve::Source::Pyproject(root.join("pyproject.toml")),
+        Kind::UvLock | Kind::Pylock => {
+            unheck_resolve::Source::Pyproject(root.join("pyproject.toml"))
+        }
     };
     let mut inputs = unheck_resolve::Inputs::new(root, source);
     if project.kind == Kind::Pylock && !project.root.join("pyproject.toml").is_file() {
@@ -540,13 +681,20 @@ pub(crate) fn want(wheel: &Wheel) -> Option<Want> {
 
 /// Every file that a lock names and that must be in the store before a build.
 pub fn wants(session: &Session, lock: &Lock) -> Vec<Want> {
-    let mut wants: Vec<Want> = lock.packages.iter().flat_map(|package| &package.wheels).filter_map(want).collect();
+    let mut wants: Vec<Want> = lock
+        .packages
+        .iter()
+        .flat_map(|package| &package.wheels)
+        .filter_map(want)
+        .collect();
     for target in &lock.plan.targets {
         wants.extend(target.build_requires.iter().filter_map(want));
         wants.extend(target.interpreter.archive.iter().filter_map(want));
         for deb in &target.debs {
             let suite = target.suites.iter().find(|suite| suite.name == deb.suite);
-            let (archive, date) = suite.map_or((crate::lock::Archive::Debian, 0), |suite| (suite.archive, suite.date));
+            let (archive, date) = suite.map_or((crate::lock::Archive::Debian, 0), |suite| {
+                (suite.archive, suite.date)
+            });
             wants.push(Want {
                 label: format!("{} {}", deb.name, deb.version),
                 urls: session.mirror.package_urls(archive, &deb.path, date),
@@ -561,7 +709,9 @@ pub fn wants(session: &Session, lock: &Lock) -> Vec<Want> {
 
 fn upload_second(wheel: &Wheel) -> Option<i64> {
     let text = wheel.upload_time.as_ref()?.to_string();
-    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .map(jiff::Timestamp::as_second)
 }
 
 fn debs(world: &DebWorld<'_>, closure: &Closure) -> Vec<Deb> {

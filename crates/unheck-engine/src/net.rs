@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use unheck_base::Digest;
-use unheck_store::fetch::{FetchError, FetchEvent, FetchOptions, FetchStep, HttpOptions, SourceError, Transport, WebTransport, fetch_all, get_small};
+use unheck_store::fetch::{
+    FetchError, FetchEvent, FetchOptions, FetchStep, HttpOptions, SourceError, Transport,
+    WebTransport, fetch_all, get_small,
+};
 use unheck_store::{Store, StoreError};
 use url::Url;
 
@@ -58,7 +61,11 @@ pub enum NetError {
 }
 
 fn plural(count: usize) -> String {
-    if count == 1 { "a file".to_owned() } else { format!("{count} files") }
+    if count == 1 {
+        "a file".to_owned()
+    } else {
+        format!("{count} files")
+    }
 }
 
 impl Explain for NetError {
@@ -75,6 +82,9 @@ impl Explain for NetError {
             Self::Offline { .. } => vec!["run once without `--offline`".to_owned()],
             Self::Store(error) => error.hint().into_iter().collect(),
             Self::Fetch(error) if error.is_no_space() => vec!["free some space, or choose another place with `--cache-dir`".to_owned()],
+            Self::Fetch(error) if error.failures.iter().any(|failure| failure.reason.is_not_found()) => vec![
+                "the mirror or index has moved on and no longer has it: name an archive of old states with `--snapshot-mirror URL`, or choose anew with `unheck lock`".to_owned(),
+            ],
             Self::Fetch(_) | Self::Small { .. } => vec!["check the network and the addresses, then run the same command again: what arrived is kept".to_owned()],
             _ => Vec::new(),
         }
@@ -89,6 +99,7 @@ pub struct Net {
     store: Store,
     reporter: Arc<dyn Reporter>,
     offline: bool,
+    options: FetchOptions,
 }
 
 impl Net {
@@ -102,14 +113,30 @@ impl Net {
             .enable_all()
             .build()
             .map_err(|error| NetError::Client(error.to_string()))?;
-        let plain = WebTransport::new(&HttpOptions::default()).map_err(|error| NetError::Client(error.to_string()))?;
-        Ok(Self { runtime, plain: Arc::new(plain), authenticated: None, store, reporter, offline })
+        let plain = WebTransport::new(&HttpOptions::default())
+            .map_err(|error| NetError::Client(error.to_string()))?;
+        Ok(Self {
+            runtime,
+            plain: Arc::new(plain),
+            authenticated: None,
+            store,
+            reporter,
+            offline,
+            options: FetchOptions::default(),
+        })
     }
 
     /// The same with a client that knows the index's credentials.
     #[must_use]
     pub fn with_credentials(mut self, transport: Arc<dyn Transport>) -> Self {
         self.authenticated = Some(transport);
+        self
+    }
+
+    /// The same with other limits on time and retries.
+    #[must_use]
+    pub fn with_options(mut self, options: FetchOptions) -> Self {
+        self.options = options;
         self
     }
 
@@ -134,14 +161,19 @@ impl Net {
     /// [`NetError`].
     pub fn small(&self, url: &Url, max: u64) -> Result<Vec<u8>, NetError> {
         if self.offline && url.scheme() != "file" {
-            return Err(NetError::Offline { labels: vec![url.path().to_owned()] });
+            return Err(NetError::Offline {
+                labels: vec![url.path().to_owned()],
+            });
         }
-        let options = FetchOptions::default();
+        let options = self.options.clone();
         let read = get_small(self.plain.as_ref(), url, max, &options);
-        let bytes = self.runtime.block_on(read).map_err(|source| NetError::Small {
-            url: unheck_store::fetch::redacted(url),
-            source: Box::new(source),
-        })?;
+        let bytes = self
+            .runtime
+            .block_on(read)
+            .map_err(|source| NetError::Small {
+                url: unheck_store::fetch::redacted(url),
+                source: Box::new(source),
+            })?;
         Ok(bytes.to_vec())
     }
 
@@ -150,24 +182,44 @@ impl Net {
     /// # Errors
     /// [`NetError`], with all failures.
     pub fn fetch(&self, wants: Vec<Want>) -> Result<(), NetError> {
-        let missing: Vec<Want> = wants.into_iter().filter(|want| !self.store.has(&want.digest)).collect();
+        let missing: Vec<Want> = wants
+            .into_iter()
+            .filter(|want| !self.store.has(&want.digest))
+            .collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let (local, remote): (Vec<_>, Vec<_>) =
-            missing.into_iter().partition(|want| want.urls.iter().any(|url| url.scheme() == "file"));
+        let (local, remote): (Vec<_>, Vec<_>) = missing
+            .into_iter()
+            .partition(|want| want.urls.iter().any(|url| url.scheme() == "file"));
         if self.offline && !remote.is_empty() {
-            return Err(NetError::Offline { labels: remote.into_iter().map(|want| want.label).collect() });
+            return Err(NetError::Offline {
+                labels: remote.into_iter().map(|want| want.label).collect(),
+            });
         }
-        let (private, public): (Vec<_>, Vec<_>) =
-            local.into_iter().chain(remote).partition(|want| want.credentials);
+        let (private, public): (Vec<_>, Vec<_>) = local
+            .into_iter()
+            .chain(remote)
+            .partition(|want| want.credentials);
         let authenticated = self.authenticated.as_ref().unwrap_or(&self.plain);
-        let options = FetchOptions::default();
+        let options = self.options.clone();
         let progress = |event: FetchEvent<'_>| self.progress(&event);
         let (public, private) = (convert(public), convert(private));
         self.runtime.block_on(async {
-            let public = fetch_all(&self.store, self.plain.as_ref(), &public, &options, &progress);
-            let private = fetch_all(&self.store, authenticated.as_ref(), &private, &options, &progress);
+            let public = fetch_all(
+                &self.store,
+                self.plain.as_ref(),
+                &public,
+                &options,
+                &progress,
+            );
+            let private = fetch_all(
+                &self.store,
+                authenticated.as_ref(),
+                &private,
+                &options,
+                &progress,
+            );
             let (one, other) = tokio::join!(public, private);
             one.and(other)
         })?;
@@ -178,9 +230,16 @@ impl Net {
     ///
     /// # Errors
     /// [`NetError`].
-    pub fn fetch_unknown(&self, label: &str, url: Url, size: Option<u64>) -> Result<Digest, NetError> {
+    pub fn fetch_unknown(
+        &self,
+        label: &str,
+        url: Url,
+        size: Option<u64>,
+    ) -> Result<Digest, NetError> {
         if self.offline && url.scheme() != "file" {
-            return Err(NetError::Offline { labels: vec![label.to_owned()] });
+            return Err(NetError::Offline {
+                labels: vec![label.to_owned()],
+            });
         }
         let want = unheck_store::fetch::Want {
             label: label.to_owned(),
@@ -191,7 +250,7 @@ impl Net {
         };
         let transport = self.authenticated.as_ref().unwrap_or(&self.plain);
         let progress = |event: FetchEvent<'_>| self.progress(&event);
-        let options = FetchOptions::default();
+        let options = self.options.clone();
         let digests = self.runtime.block_on(fetch_all(
             &self.store,
             transport.as_ref(),
@@ -206,13 +265,24 @@ impl Net {
         let label = event.label;
         match event.what {
             FetchStep::Progress { got, total } => {
-                self.reporter.event(Event::Download { label, done: got, total });
+                self.reporter.event(Event::Download {
+                    label,
+                    done: got,
+                    total,
+                });
             }
             FetchStep::Done { bytes } => {
-                self.reporter.event(Event::Download { label, done: bytes, total: Some(bytes) });
+                self.reporter.event(Event::Download {
+                    label,
+                    done: bytes,
+                    total: Some(bytes),
+                });
             }
             FetchStep::Retry { reason, .. } => {
-                self.reporter.event(Event::Retry { label, why: &reason.to_string() });
+                self.reporter.event(Event::Retry {
+                    label,
+                    why: &reason.to_string(),
+                });
             }
             _ => {}
         }

@@ -58,7 +58,9 @@ impl Platform {
 
     /// The platform that this program itself runs on, where unheck makes trees for it.
     pub fn host() -> Option<Self> {
-        Self::ALL.into_iter().find(|platform| platform.machine() == std::env::consts::ARCH)
+        Self::ALL
+            .into_iter()
+            .find(|platform| platform.machine() == std::env::consts::ARCH)
     }
 }
 

@@ -18,7 +18,9 @@ use unheck_base::{Digest, TreePath};
 use unheck_elf::Object;
 use unheck_oci::image::{BlobKind, LayerMediaType};
 use unheck_oci::layer::Layer;
-use unheck_oci::layer_reader::{LayerEntry, Limits, NodeKind, ReadLayerError, ReadOptions, read_layer};
+use unheck_oci::layer_reader::{
+    LayerEntry, Limits, NodeKind, ReadLayerError, ReadOptions, read_layer,
+};
 use unheck_oci::open::{Opened, OpenedImage};
 use unheck_store::{DerivedDir, ProduceError, Store, StoreError};
 
@@ -49,7 +51,9 @@ pub struct Roots {
 impl Roots {
     /// The root for a sandbox.
     pub fn root(&self) -> unheck_sandbox::Root {
-        unheck_sandbox::Root::Overlay { lower: self.lower.clone() }
+        unheck_sandbox::Root::Overlay {
+            lower: self.lower.clone(),
+        }
     }
 
     /// What is in each layer, the lowest first.
@@ -120,7 +124,7 @@ pub enum RootsError {
         layer: Digest,
         /// Why.
         #[source]
-        source: unheck_oci::open::OpenError,
+        source: Box<unheck_oci::open::OpenError>,
     },
     /// It cannot be read or unpacked.
     #[error("cannot unpack the layer `{layer}`")]
@@ -129,7 +133,7 @@ pub enum RootsError {
         layer: Digest,
         /// Why.
         #[source]
-        source: ReadLayerError,
+        source: Box<ReadLayerError>,
     },
     /// Its list is damaged.
     #[error("the list of an unpacked layer, `{path}`, is damaged", path = path.display())]
@@ -164,7 +168,9 @@ impl Explain for RootsError {
             Self::Store { source, .. } if source.is_no_space() => Class::Limit,
             Self::Store { .. } | Self::Index { .. } => Class::Outside,
             Self::Read { source, .. } if is_full(source) => Class::Limit,
-            Self::Open { .. } | Self::Read { .. } | Self::MediaType { .. } | Self::Count { .. } => Class::Input,
+            Self::Open { .. } | Self::Read { .. } | Self::MediaType { .. } | Self::Count { .. } => {
+                Class::Input
+            }
         }
     }
 
@@ -173,7 +179,10 @@ impl Explain for RootsError {
             Self::Store { source, .. } => source.hint().into_iter().collect(),
             Self::Index { path, .. } => {
                 let directory = path.parent().unwrap_or(path);
-                vec![format!("remove `{}`; it is made again", directory.display())]
+                vec![format!(
+                    "remove `{}`; it is made again",
+                    directory.display()
+                )]
             }
             _ => Vec::new(),
         }
@@ -194,7 +203,10 @@ pub fn from_layers(store: &Store, layers: &[&Layer]) -> Result<Roots, RootsError
         .par_iter()
         .map(|layer| {
             unpacked(store, &layer.diff_id, |directory| {
-                let failed = |source| RootsError::Store { layer: layer.diff_id, source };
+                let failed = |source| RootsError::Store {
+                    layer: layer.diff_id,
+                    source,
+                };
                 let reader = store.open_verified(&layer.digest).map_err(failed)?;
                 unpack(reader, layer.media_type, &layer.diff_id, directory)
             })
@@ -207,10 +219,17 @@ pub fn from_layers(store: &Store, layers: &[&Layer]) -> Result<Roots, RootsError
 ///
 /// # Errors
 /// [`RootsError`].
-pub fn from_image(store: &Store, opened: &Opened, image: &OpenedImage) -> Result<Roots, RootsError> {
+pub fn from_image(
+    store: &Store,
+    opened: &Opened,
+    image: &OpenedImage,
+) -> Result<Roots, RootsError> {
     let (layers, diff_ids) = (&image.manifest.layers, &image.config.rootfs.diff_ids);
     if layers.len() != diff_ids.len() {
-        return Err(RootsError::Count { layers: layers.len(), diff_ids: diff_ids.len() });
+        return Err(RootsError::Count {
+            layers: layers.len(),
+            diff_ids: diff_ids.len(),
+        });
     }
     let guards = layers
         .par_iter()
@@ -218,11 +237,22 @@ pub fn from_image(store: &Store, opened: &Opened, image: &OpenedImage) -> Result
         .map(|(descriptor, diff_id)| {
             let BlobKind::Layer(media_type) = descriptor.kind() else {
                 let media_type = descriptor.media_type.clone();
-                return Err(RootsError::MediaType { digest: descriptor.digest, media_type });
+                return Err(RootsError::MediaType {
+                    digest: descriptor.digest,
+                    media_type,
+                });
             };
             unpacked(store, diff_id, |directory| {
-                let failed = |source| RootsError::Open { layer: *diff_id, source };
-                unpack(opened.blob(descriptor).map_err(failed)?, media_type, diff_id, directory)
+                let failed = |source| RootsError::Open {
+                    layer: *diff_id,
+                    source: Box::new(source),
+                };
+                unpack(
+                    opened.blob(descriptor).map_err(failed)?,
+                    media_type,
+                    diff_id,
+                    directory,
+                )
             })
         })
         .collect::<Result<_, _>>()?;
@@ -230,7 +260,10 @@ pub fn from_image(store: &Store, opened: &Opened, image: &OpenedImage) -> Result
 }
 
 fn roots(guards: Vec<DerivedDir>) -> Roots {
-    Roots { lower: guards.iter().map(|guard| guard.path().join(TREE)).collect(), guards }
+    Roots {
+        lower: guards.iter().map(|guard| guard.path().join(TREE)).collect(),
+        guards,
+    }
 }
 
 fn unpacked(
@@ -238,20 +271,31 @@ fn unpacked(
     diff_id: &Digest,
     fill: impl FnOnce(&Path) -> Result<(), RootsError>,
 ) -> Result<DerivedDir, RootsError> {
-    store.derived(KIND, diff_id).dir_with(fill).map_err(|error| match error {
-        ProduceError::Store(source) => RootsError::Store { layer: *diff_id, source },
-        ProduceError::Produce(error) => error,
-    })
+    store
+        .derived(KIND, diff_id)
+        .dir_with(fill)
+        .map_err(|error| match error {
+            ProduceError::Store(source) => RootsError::Store {
+                layer: *diff_id,
+                source,
+            },
+            ProduceError::Produce(error) => error,
+        })
 }
 
 fn read_index(directory: &DerivedDir) -> Result<LayerIndex, RootsError> {
     let path = directory.path().join(INDEX);
     let read = || {
         let mut bytes = Vec::new();
-        fs_err::File::open(&path)?.take(MAX_INDEX).read_to_end(&mut bytes)?;
+        fs_err::File::open(&path)?
+            .take(MAX_INDEX)
+            .read_to_end(&mut bytes)?;
         serde_json::from_slice(&bytes).map_err(io::Error::other)
     };
-    read().map_err(|source| RootsError::Index { path: path.clone(), source })
+    read().map_err(|source| RootsError::Index {
+        path: path.clone(),
+        source,
+    })
 }
 
 /// Unpacks one layer into a new directory: its files and their list.
@@ -262,13 +306,36 @@ fn unpack(
     directory: &Path,
 ) -> Result<(), RootsError> {
     let tree = directory.join(TREE);
-    let kept = |source: io::Error| RootsError::Index { path: directory.join(INDEX), source };
-    fs_err::create_dir(&tree).map_err(kept)?;
-    let mut unpacker = Unpacker { tree, index: LayerIndex::default(), made: BTreeSet::new(), buffer: vec![0; 256 << 10] };
-    let limits = Limits { entries: MAX_ENTRIES, ..Limits::default() };
-    let options = ReadOptions { media_type, diff_id: Some(*diff_id), limits };
-    read_layer(reader, &options, &mut |entry, content| unpacker.take(entry, content))
-        .map_err(|source| RootsError::Read { layer: *diff_id, source })?;
+    let kept = |source: io::Error| RootsError::Index {
+        path: directory.join(INDEX),
+        source,
+    };
+    // A umask must not close the root to the user inside, who may be another.
+    fs_err::create_dir(&tree)
+        .and_then(|()| set_mode(&tree, 0o755))
+        .map_err(kept)?;
+    let mut unpacker = Unpacker {
+        tree,
+        index: LayerIndex::default(),
+        made: BTreeSet::new(),
+        buffer: vec![0; 256 << 10],
+    };
+    let limits = Limits {
+        entries: MAX_ENTRIES,
+        ..Limits::default()
+    };
+    let options = ReadOptions {
+        media_type,
+        diff_id: Some(*diff_id),
+        limits,
+    };
+    read_layer(reader, &options, &mut |entry, content| {
+        unpacker.take(entry, content)
+    })
+    .map_err(|source| RootsError::Read {
+        layer: *diff_id,
+        source: Box::new(source),
+    })?;
     let bytes = serde_json::to_vec(&unpacker.index).map_err(|error| kept(error.into()))?;
     fs_err::write(directory.join(INDEX), bytes).map_err(kept)
 }
@@ -306,7 +373,11 @@ impl Unpacker {
                     fs_err::hard_link(self.tree.join(target.as_str()), &place)?;
                     node
                 }
-                _ => return Err(refused(format!("it is another name of `{target}`, which is no file of this layer"))),
+                _ => {
+                    return Err(refused(format!(
+                        "it is another name of `{target}`, which is no file of this layer"
+                    )));
+                }
             },
             other => return Err(refused(kind_refused(other).to_owned())),
         };
@@ -316,24 +387,41 @@ impl Unpacker {
 
     /// Makes the directories above a path; nothing is ever written through a link.
     fn above(&mut self, path: &TreePath) -> io::Result<()> {
-        let Some(parent) = path.parent() else { return Ok(()) };
+        let Some(parent) = path.parent() else {
+            return Ok(());
+        };
         if self.made.contains(&parent) {
             return Ok(());
         }
-        let mut missing: Vec<TreePath> = path.ancestors().filter(|above| !self.made.contains(above)).collect();
+        let mut missing: Vec<TreePath> = path
+            .ancestors()
+            .filter(|above| !self.made.contains(above))
+            .collect();
         missing.sort();
         for above in missing {
             if self.index.nodes.contains_key(&above) {
-                return Err(refused(format!("it is below `{above}`, which is no directory in this layer")));
+                return Err(refused(format!(
+                    "it is below `{above}`, which is no directory in this layer"
+                )));
             }
-            fs_err::create_dir(self.tree.join(above.as_str()))?;
+            let place = self.tree.join(above.as_str());
+            fs_err::create_dir(&place)?;
+            set_mode(&place, 0o755)?;
             self.made.insert(above);
         }
         Ok(())
     }
 
-    fn file(&mut self, entry: &LayerEntry, place: &Path, content: &mut dyn Read) -> io::Result<IndexNode> {
-        let mut file = fs_err::OpenOptions::new().write(true).create_new(true).open(place)?;
+    fn file(
+        &mut self,
+        entry: &LayerEntry,
+        place: &Path,
+        content: &mut dyn Read,
+    ) -> io::Result<IndexNode> {
+        let mut file = fs_err::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(place)?;
         let mut len = 0u64;
         let mut is_elf = false;
         loop {
@@ -351,9 +439,14 @@ impl Unpacker {
             len += read as u64;
         }
         let mode = (entry.mode & 0o777) | 0o400;
-        file.file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+        file.file()
+            .set_permissions(std::fs::Permissions::from_mode(mode))?;
         let elf = if is_elf { Some(elf(place, len)?) } else { None };
-        Ok(IndexNode::File { len, executable: mode & 0o111 != 0, elf })
+        Ok(IndexNode::File {
+            len,
+            executable: mode & 0o111 != 0,
+            elf,
+        })
     }
 }
 
@@ -373,9 +466,13 @@ fn set_mode(place: &Path, mode: u32) -> io::Result<()> {
 
 fn kind_refused(kind: &NodeKind) -> &'static str {
     match kind {
-        NodeKind::CharDevice(..) | NodeKind::BlockDevice(..) => "it is a device, and unheck makes none",
+        NodeKind::CharDevice(..) | NodeKind::BlockDevice(..) => {
+            "it is a device, and unheck makes none"
+        }
         NodeKind::Fifo => "it is a named pipe, and unheck makes none",
-        _ => "it removes a file of a lower layer, which unheck's own images never do; flatten the image first",
+        _ => {
+            "it removes a file of a lower layer, which unheck's own images never do; flatten the image first"
+        }
     }
 }
 
@@ -398,7 +495,14 @@ mod tests {
         let mut writer = LayerWriter::new(Vec::new(), Compression::None).expect("writer");
         for (name, kind, content) in nodes {
             let path = path(name);
-            let entry = Entry { path: &path, mode: 0o555, uid: 7, gid: 7, mtime: 0, kind: *kind };
+            let entry = Entry {
+                path: &path,
+                mode: 0o555,
+                uid: 7,
+                gid: 7,
+                mtime: 0,
+                kind: *kind,
+            };
             writer.append_bytes(&entry, content).expect("append");
         }
         let (layer, bytes) = writer.finish().expect("finish");
@@ -423,13 +527,23 @@ mod tests {
             let roots = from_layers(&store, &[&one]).expect("roots");
             let index = roots.indexes().expect("index").remove(0);
             assert_eq!(index.nodes.get(&path("etc")), Some(&IndexNode::Dir));
-            assert_eq!(index.nodes.get(&path("link")), Some(&IndexNode::Link("../outside".to_owned())));
-            let file = IndexNode::File { len: 2, executable: true, elf: None };
+            assert_eq!(
+                index.nodes.get(&path("link")),
+                Some(&IndexNode::Link("../outside".to_owned()))
+            );
+            let file = IndexNode::File {
+                len: 2,
+                executable: true,
+                elf: None,
+            };
             assert_eq!(index.nodes.get(&path("etc/name")), Some(&file));
             let tree = &roots.lower[0];
             assert_eq!(fs_err::read(tree.join("etc/name")).expect("read"), b"hi");
             assert!(tree.join("deep/er/file").is_file());
-            let mode = fs_err::metadata(tree.join("etc")).expect("etc").permissions().mode();
+            let mode = fs_err::metadata(tree.join("etc"))
+                .expect("etc")
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o7777, 0o755);
         }
     }
@@ -452,7 +566,13 @@ mod tests {
         let bytes = builder.into_inner().expect("tar");
         let digest = store.put_bytes(&bytes).expect("put");
         let size = bytes.len() as u64;
-        Layer { diff_id: digest, digest, size, uncompressed_size: size, media_type: LayerMediaType::Tar }
+        Layer {
+            diff_id: digest,
+            digest,
+            size,
+            uncompressed_size: size,
+            media_type: LayerMediaType::Tar,
+        }
     }
 
     #[test]
@@ -464,15 +584,24 @@ mod tests {
         let store = Store::open(temp.path()).expect("store");
         let cases: &[(Nodes, &str)] = &[
             (
-                &[("a", Kind::Symlink, "/etc"), ("a/passwd", Kind::Regular, "")],
+                &[
+                    ("a", Kind::Symlink, "/etc"),
+                    ("a/passwd", Kind::Regular, ""),
+                ],
                 "it is below `a`, which is no directory in this layer",
             ),
             (
                 &[("a", Kind::Symlink, "/etc/passwd"), ("b", Kind::Link, "a")],
                 "it is another name of `a`, which is no file of this layer",
             ),
-            (&[("tty", Kind::Char, "")], "it is a device, and unheck makes none"),
-            (&[("pipe", Kind::Fifo, "")], "it is a named pipe, and unheck makes none"),
+            (
+                &[("tty", Kind::Char, "")],
+                "it is a device, and unheck makes none",
+            ),
+            (
+                &[("pipe", Kind::Fifo, "")],
+                "it is a named pipe, and unheck makes none",
+            ),
             (
                 &[("etc/.wh.passwd", Kind::Regular, "")],
                 "it removes a file of a lower layer, which unheck's own images never do; flatten the image first",
@@ -481,13 +610,28 @@ mod tests {
         for (nodes, expected) in cases {
             let one = hostile(&store, nodes);
             let error = from_layers(&store, &[&one]).expect_err(expected);
-            let RootsError::Read { source: ReadLayerError::Visit { source, .. }, .. } = error else {
+            let RootsError::Read { source, .. } = error else {
                 panic!("{expected}: {error:?}")
             };
+            let ReadLayerError::Visit { source, .. } = *source else {
+                panic!("{expected}: {source:?}")
+            };
             assert_eq!(source.to_string(), *expected);
-            assert!(store.derived(KIND, &one.diff_id).dir().expect("dir").is_none());
+            assert!(
+                store
+                    .derived(KIND, &one.diff_id)
+                    .dir()
+                    .expect("dir")
+                    .is_none()
+            );
         }
-        let twice = hostile(&store, &[("a", Kind::Symlink, "/etc/passwd"), ("a", Kind::Regular, "")]);
+        let twice = hostile(
+            &store,
+            &[
+                ("a", Kind::Symlink, "/etc/passwd"),
+                ("a", Kind::Regular, ""),
+            ],
+        );
         assert!(from_layers(&store, &[&twice]).is_err());
     }
 }

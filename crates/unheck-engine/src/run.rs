@@ -86,22 +86,28 @@ impl Explain for RunError {
     fn class(&self) -> Class {
         match self {
             Self::Roots(error) => error.class(),
-            Self::Sandbox(SandboxError::Unavailable(_) | SandboxError::RootUser(_)) => Class::Sandbox,
+            Self::Sandbox(SandboxError::Unavailable(_) | SandboxError::RootUser(_)) => {
+                Class::Sandbox
+            }
             Self::Sandbox(SandboxError::Command { .. }) => Class::Input,
             Self::Sandbox(_) | Self::Signals(_) => Class::Outside,
-            Self::Open { .. } | Self::Foreign { .. } | Self::NoCommand | Self::User { .. } => Class::Input,
+            Self::Open { .. } | Self::Foreign { .. } | Self::NoCommand | Self::User { .. } => {
+                Class::Input
+            }
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Foreign { platform, .. } => vec![
-                format!("build it for this machine too with `--platform`, or run it with podman or docker and qemu-user for {platform}"),
-            ],
+            Self::Foreign { platform, .. } => vec![format!(
+                "build it for this machine too with `--platform`, or run it with podman or docker and qemu-user for {platform}"
+            )],
             Self::NoCommand => vec!["give a command: `unheck run IMAGE -- COMMAND`".to_owned()],
             Self::Roots(error) => error.hints(),
             Self::Sandbox(error) => error.hint().map(str::to_owned).into_iter().collect(),
-            Self::Open { .. } => vec!["give an OCI archive or layout folder, as `unheck build` writes it".to_owned()],
+            Self::Open { .. } => {
+                vec!["give an OCI archive or layout folder, as `unheck build` writes it".to_owned()]
+            }
             Self::User { .. } | Self::Signals(_) => Vec::new(),
         }
     }
@@ -112,8 +118,14 @@ impl Explain for RunError {
 /// # Errors
 /// [`RunError`]; a command that fails is no error.
 pub fn run_image(session: &Session, path: &Path, options: &RunOptions) -> Result<Ran, RunError> {
-    let unopened = |source| RunError::Open { path: path.to_owned(), source: Box::new(source) };
-    let host = Platform::host().map_or_else(|| std::env::consts::ARCH.to_owned(), |host| host.to_string());
+    let unopened = |source| RunError::Open {
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
+    let host = Platform::host().map_or_else(
+        || std::env::consts::ARCH.to_owned(),
+        |host| host.to_string(),
+    );
     let opened = open(path).map_err(unopened)?;
     let image = match options.platform.or_else(Platform::host) {
         Some(platform) => match opened.select(&OciPlatform::linux(platform.architecture())) {
@@ -122,17 +134,29 @@ pub fn run_image(session: &Session, path: &Path, options: &RunOptions) -> Result
                 // An image for one other platform alone deserves a clearer word.
                 let images = opened.images().unwrap_or_default();
                 return Err(match &images[..] {
-                    [only] if options.platform.is_none() => {
-                        RunError::Foreign { platform: only.platform.to_string(), host }
-                    }
+                    [only] if options.platform.is_none() => RunError::Foreign {
+                        platform: only.platform.to_string(),
+                        host,
+                    },
                     _ => unopened(error),
                 });
             }
         },
-        None => return Err(RunError::Foreign { platform: "another machine".to_owned(), host }),
+        None => {
+            return Err(RunError::Foreign {
+                platform: "another machine".to_owned(),
+                host,
+            });
+        }
     };
-    if options.platform.is_some_and(|platform| Some(platform) != Platform::host()) {
-        return Err(RunError::Foreign { platform: image.platform.to_string(), host });
+    if options
+        .platform
+        .is_some_and(|platform| Some(platform) != Platform::host())
+    {
+        return Err(RunError::Foreign {
+            platform: image.platform.to_string(),
+            host,
+        });
     }
     let roots = from_image(session.store(), &opened, &image)?;
     let spec = spec(roots.root(), &image.config.config, options)?;
@@ -141,12 +165,28 @@ pub fn run_image(session: &Session, path: &Path, options: &RunOptions) -> Result
     let outcome = running.wait()?;
     drop(forwarding);
     let output = (!options.interactive).then(|| (outcome.stdout.text(), outcome.stderr.text()));
-    Ok(Ran { code: outcome.status.shell_code(), output })
+    Ok(Ran {
+        code: outcome.status.shell_code(),
+        output,
+    })
 }
 
-fn spec(root: unheck_sandbox::Root, execution: &Execution, options: &RunOptions) -> Result<Spec, RunError> {
-    let args = if options.args.is_empty() { &execution.cmd } else { &options.args };
-    let argv: Vec<OsString> = execution.entrypoint.iter().chain(args).map(OsString::from).collect();
+fn spec(
+    root: unheck_sandbox::Root,
+    execution: &Execution,
+    options: &RunOptions,
+) -> Result<Spec, RunError> {
+    let args = if options.args.is_empty() {
+        &execution.cmd
+    } else {
+        &options.args
+    };
+    let argv: Vec<OsString> = execution
+        .entrypoint
+        .iter()
+        .chain(args)
+        .map(OsString::from)
+        .collect();
     if argv.is_empty() {
         return Err(RunError::NoCommand);
     }
@@ -156,13 +196,25 @@ fn spec(root: unheck_sandbox::Root, execution: &Execution, options: &RunOptions)
         .iter()
         .filter_map(|pair| pair.split_once('='))
         .filter(|(name, _)| !name.is_empty())
-        .chain(options.env.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        .chain(
+            options
+                .env
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        )
         .map(|(name, value)| (OsString::from(name), OsString::from(value)))
         .collect();
-    let directory = execution.working_dir.as_deref().filter(|text| !text.is_empty());
+    let directory = execution
+        .working_dir
+        .as_deref()
+        .filter(|text| !text.is_empty());
     spec.cwd = PathBuf::from(directory.unwrap_or("/"));
     (spec.uid, spec.gid) = user(execution.user.as_deref().unwrap_or_default())?;
-    spec.network = if options.network { Network::Host } else { Network::None };
+    spec.network = if options.network {
+        Network::Host
+    } else {
+        Network::None
+    };
     if options.interactive {
         spec.stdio = Stdio::Inherit;
     }
@@ -175,9 +227,14 @@ fn user(text: &str) -> Result<(u32, u32), RunError> {
     if text.is_empty() {
         return Ok((NONROOT, NONROOT));
     }
-    let refused = |_| RunError::User { user: text.to_owned() };
+    let refused = |_| RunError::User {
+        user: text.to_owned(),
+    };
     let (user, group) = text.split_once(':').unwrap_or((text, text));
-    Ok((user.parse().map_err(refused)?, group.parse().map_err(refused)?))
+    Ok((
+        user.parse().map_err(refused)?,
+        group.parse().map_err(refused)?,
+    ))
 }
 
 #[cfg(test)]
@@ -197,7 +254,10 @@ mod tests {
         let root = || unheck_sandbox::Root::Dir(PathBuf::from("/x"));
         let plain = spec(root(), &execution, &RunOptions::default()).expect("spec");
         assert_eq!(plain.argv, ["python3", "-h"]);
-        assert_eq!((plain.uid, plain.gid, plain.network), (1000, 50, Network::None));
+        assert_eq!(
+            (plain.uid, plain.gid, plain.network),
+            (1000, 50, Network::None)
+        );
         assert_eq!(plain.cwd, Path::new("/app"));
         let options = RunOptions {
             args: vec!["x".to_owned()],
@@ -207,10 +267,17 @@ mod tests {
         };
         let other = spec(root(), &execution, &options).expect("spec");
         assert_eq!(other.argv, ["python3", "x"]);
-        let env: Vec<_> = other.env.iter().map(|(name, value)| format!("{name:?}={value:?}")).collect();
+        let env: Vec<_> = other
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name:?}={value:?}"))
+            .collect();
         assert_eq!(env, [r#""A"="2""#, r#""B"="x=y""#]);
         assert_eq!(other.network, Network::Host);
-        assert!(matches!(spec(root(), &Execution::default(), &RunOptions::default()), Err(RunError::NoCommand)));
+        assert!(matches!(
+            spec(root(), &Execution::default(), &RunOptions::default()),
+            Err(RunError::NoCommand)
+        ));
         assert!(matches!(user("www"), Err(RunError::User { .. })));
         assert_eq!(user("").ok(), Some((NONROOT, NONROOT)));
     }

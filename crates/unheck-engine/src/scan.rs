@@ -12,7 +12,7 @@ use unheck_elf::Object;
 use unheck_store::{Pack, PackEntry, PackKind, Store};
 
 /// Raised whenever the answer for the same archive would differ.
-const SCAN_VERSION: u32 = 1;
+const SCAN_VERSION: u32 = 2;
 
 /// Longest Python file that is parsed; generated tables beyond it open no library.
 const MAX_SOURCE: u64 = 8 << 20;
@@ -100,8 +100,13 @@ fn scan(pack: &Pack) -> Result<ArchiveFacts, ScanError> {
 
 fn member(pack: &Pack, entry: &PackEntry) -> Result<ArchiveFacts, ScanError> {
     let mut facts = ArchiveFacts::default();
-    let PackKind::File { offset, len, .. } = entry.kind else { return Ok(facts) };
-    let read = |source| ScanError::Read { path: entry.path.clone(), source };
+    let PackKind::File { offset, len, .. } = entry.kind else {
+        return Ok(facts);
+    };
+    let read = |source| ScanError::Read {
+        path: entry.path.clone(),
+        source,
+    };
     if entry.path.as_str().ends_with(".py") {
         if len <= MAX_SOURCE {
             let bytes = pack.bytes(entry, MAX_SOURCE).map_err(read)?;
@@ -127,13 +132,25 @@ fn member(pack: &Pack, entry: &PackEntry) -> Result<ArchiveFacts, ScanError> {
 /// Whether a path lies in a test suite: a directory or module called so.
 pub fn is_test_path(path: &str) -> bool {
     path.split('/').any(|part| {
-        matches!(part, "tests" | "test" | "testing" | "_tests" | "conftest.py") || part.starts_with("test_")
+        matches!(
+            part,
+            "tests" | "test" | "testing" | "_tests" | "conftest.py"
+        ) || part.starts_with("test_")
     })
 }
 
 /// Modules that rules ask for, besides test suites.
-const WATCHED: &[&str] =
-    &["curses", "tkinter", "turtle", "idlelib", "ensurepip", "lib2to3", "pydoc_data", "distutils", "readline"];
+const WATCHED: &[&str] = &[
+    "curses",
+    "tkinter",
+    "turtle",
+    "idlelib",
+    "ensurepip",
+    "lib2to3",
+    "pydoc_data",
+    "distutils",
+    "readline",
+];
 
 /// Adds what one Python file tells.
 pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
@@ -144,32 +161,42 @@ pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
     let native = [&b"ctypes"[..], b"dlopen", b"CDLL", b"LoadLibrary"];
     let has = |word: &[u8]| contains(bytes, word);
     let opens = native.iter().any(|word| has(word));
-    let imports = WATCHED.iter().any(|word| has(word.as_bytes()));
-    let tests = has(b"test");
-    if !(opens || imports || tests) {
+    if !opens && !may_import_watched(bytes) {
         return;
     }
-    let Ok(parsed) = unheck_pyapi::parse(bytes) else { return };
+    let Ok(parsed) = unheck_pyapi::parse(bytes) else {
+        return;
+    };
     if opens {
         // Names given to one call belong together: the first that exists is what it opens.
         let mut group = None;
         for name in unheck_pyapi::native_names(&parsed) {
             match facts.native.last_mut() {
                 Some(last) if group == Some(name.group) => last.names.push(name.name),
-                _ => facts.native.push(NativeUse { path: path.clone(), line: name.line, names: vec![name.name] }),
+                _ => facts.native.push(NativeUse {
+                    path: path.clone(),
+                    line: name.line,
+                    names: vec![name.name],
+                }),
             }
             group = Some(name.group);
         }
     }
     let text = path.as_str();
-    let package = text.rsplit_once('/').map_or("", |(directory, _)| directory).replace('/', ".");
+    let package = text
+        .rsplit_once('/')
+        .map_or("", |(directory, _)| directory)
+        .replace('/', ".");
     for import in unheck_pyapi::imports(&parsed, &package) {
         let top = import.module.split('.').next().unwrap_or_default();
         if WATCHED.contains(&top) {
             facts.imports.insert(top.to_owned());
         }
         // `from package import tests` names a module too.
-        let member = import.name.as_ref().map(|name| format!("{}.{name}", import.module));
+        let member = import
+            .name
+            .as_ref()
+            .map(|name| format!("{}.{name}", import.module));
         for module in member.into_iter().chain([import.module]) {
             if is_test_path(&module.replace('.', "/")) {
                 facts.test_imports.insert(module);
@@ -178,6 +205,85 @@ pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
     }
 }
 
+/// Whether a line that can be part of an import holds a word that rules ask for: one that says so,
+/// or one of nothing but names, as inside the parentheses of `from package import (…)`.
+fn may_import_watched(bytes: &[u8]) -> bool {
+    let names_only = |line: &[u8]| {
+        line.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b',' | b' ' | b'(' | b')' | b'.')
+        })
+    };
+    // The quick way: no watched word anywhere, which holds for most files.
+    let watched = |text: &[u8]| {
+        contains(text, b"test") || WATCHED.iter().any(|word| contains(text, word.as_bytes()))
+    };
+    watched(bytes)
+        && bytes.split(|byte| *byte == b'\n').any(|line| {
+            let line = line.trim_ascii();
+            let import = line.starts_with(b"import ")
+                || line.starts_with(b"from ")
+                || contains(line, b"import_module")
+                || contains(line, b"__import__")
+                || names_only(line);
+            import && watched(line)
+        })
+}
+
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(haystack, needle).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scanned(path: &str, source: &str) -> ArchiveFacts {
+        let mut facts = ArchiveFacts::default();
+        scan_source(
+            &TreePath::new(path).expect("path"),
+            source.as_bytes(),
+            &mut facts,
+        );
+        facts
+    }
+
+    #[test]
+    fn imports_of_test_suites_are_seen_in_every_form() {
+        let forms = [
+            "from demo.tests import helper\n",
+            "import demo.tests.helper\n",
+            "from demo import (\n    core,\n    tests,\n)\n",
+            "from . import tests\n",
+            "def f():\n    import importlib\n    return importlib.import_module('demo.tests')\n",
+        ];
+        for form in forms {
+            let facts = scanned("demo/__init__.py", form);
+            assert!(
+                facts
+                    .test_imports
+                    .iter()
+                    .any(|module| module.starts_with("demo.tests")),
+                "{form}"
+            );
+        }
+        assert!(
+            scanned("demo/a.py", "x = 'the latest test'\n")
+                .test_imports
+                .is_empty()
+        );
+        assert!(
+            scanned("demo/tests/a.py", "import demo.tests.b\n")
+                .test_imports
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn alternatives_of_one_call_stay_together_and_watched_modules_are_kept() {
+        let source = "import ctypes, curses\nfor name in ('libmagic.so.1', 'libmagic.so'):\n    ctypes.CDLL(name)\n";
+        let facts = scanned("demo/a.py", source);
+        assert_eq!(facts.imports.into_iter().collect::<Vec<_>>(), ["curses"]);
+        assert_eq!(facts.native.len(), 1);
+        assert_eq!(facts.native[0].names, ["libmagic.so.1", "libmagic.so"]);
+    }
 }

@@ -48,7 +48,10 @@ impl Session {
         self.reporter.event(Event::Started { stage, detail });
         let start = std::time::Instant::now();
         let result = work();
-        self.reporter.event(Event::Finished { stage, millis: start.elapsed().as_millis() });
+        self.reporter.event(Event::Finished {
+            stage,
+            millis: start.elapsed().as_millis(),
+        });
         result
     }
 

@@ -74,9 +74,20 @@ pub fn size(path: &Path) -> Result<SizeReport, InsideError> {
                 sum.0 += file.size;
                 sum.1 += 1;
             }
-            let mut origins: Vec<OriginSize> =
-                origins.into_iter().map(|(origin, (bytes, files))| OriginSize { origin, bytes, files }).collect();
-            origins.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.origin.cmp(&other.origin)));
+            let mut origins: Vec<OriginSize> = origins
+                .into_iter()
+                .map(|(origin, (bytes, files))| OriginSize {
+                    origin,
+                    bytes,
+                    files,
+                })
+                .collect();
+            origins.sort_by(|one, other| {
+                other
+                    .bytes
+                    .cmp(&one.bytes)
+                    .then_with(|| one.origin.cmp(&other.origin))
+            });
             let layers: Vec<LayerSize> = inside
                 .layers
                 .into_iter()

@@ -92,7 +92,9 @@ impl Content {
     /// The digest of the bytes.
     pub fn digest(&self) -> Digest {
         match self {
-            Self::Blob { digest, .. } | Self::Part { digest, .. } | Self::Local { digest, .. } => *digest,
+            Self::Blob { digest, .. } | Self::Part { digest, .. } | Self::Local { digest, .. } => {
+                *digest
+            }
             Self::Inline(bytes) => Digest::of(bytes),
         }
     }
@@ -125,17 +127,32 @@ pub struct Node {
 impl Node {
     /// A directory with the usual mode.
     pub fn dir(origin: Origin) -> Self {
-        Self { origin, mode: 0o755, owner: 0, kind: Kind::Dir }
+        Self {
+            origin,
+            mode: 0o755,
+            owner: 0,
+            kind: Kind::Dir,
+        }
     }
 
     /// A file that everyone may read.
     pub fn file(origin: Origin, content: Content) -> Self {
-        Self { origin, mode: 0o644, owner: 0, kind: Kind::File(content) }
+        Self {
+            origin,
+            mode: 0o644,
+            owner: 0,
+            kind: Kind::File(content),
+        }
     }
 
     /// A symbolic link.
     pub fn symlink(origin: Origin, target: &str) -> Self {
-        Self { origin, mode: 0o777, owner: 0, kind: Kind::Symlink(target.to_owned()) }
+        Self {
+            origin,
+            mode: 0o777,
+            owner: 0,
+            kind: Kind::Symlink(target.to_owned()),
+        }
     }
 
     /// The same with other permission bits.
@@ -206,7 +223,9 @@ impl Tree {
                 None => {
                     self.nodes.insert(above, Node::dir(node.origin.clone()));
                 }
-                Some(Node { kind: Kind::Dir, .. }) => {}
+                Some(Node {
+                    kind: Kind::Dir, ..
+                }) => {}
                 Some(other) => {
                     let first = other.origin.clone();
                     return Err(ConflictError::ThroughFile {
@@ -235,7 +254,9 @@ impl Tree {
     /// Puts a node where one may be already; the directories above must be there or are made.
     pub fn replace(&mut self, path: TreePath, node: Node) {
         for above in path.ancestors() {
-            self.nodes.entry(above).or_insert_with(|| Node::dir(node.origin.clone()));
+            self.nodes
+                .entry(above)
+                .or_insert_with(|| Node::dir(node.origin.clone()));
         }
         self.nodes.insert(path, node);
     }
@@ -263,14 +284,21 @@ impl Tree {
         'links: for _ in 0..40 {
             let above: Vec<TreePath> = path.ancestors().collect();
             for above in above {
-                if let Some(Node { kind: Kind::Symlink(target), .. }) = self.nodes.get(&above) {
+                if let Some(Node {
+                    kind: Kind::Symlink(target),
+                    ..
+                }) = self.nodes.get(&above)
+                {
                     let rest = &path.as_str()[above.as_str().len() + 1..];
                     path = above.resolve_link(target)?.join(rest).ok()?;
                     continue 'links;
                 }
             }
             match self.nodes.get(&path)? {
-                Node { kind: Kind::Symlink(target), .. } => path = path.resolve_link(target)?,
+                Node {
+                    kind: Kind::Symlink(target),
+                    ..
+                } => path = path.resolve_link(target)?,
                 node => return Some((path, node)),
             }
         }
@@ -326,7 +354,9 @@ fn same(one: &Kind, other: &Kind) -> bool {
     match (one, other) {
         (Kind::Dir, Kind::Dir) => true,
         (Kind::Symlink(one), Kind::Symlink(other)) => one == other,
-        (Kind::File(one), Kind::File(other)) => one.len() == other.len() && one.digest() == other.digest(),
+        (Kind::File(one), Kind::File(other)) => {
+            one.len() == other.len() && one.digest() == other.digest()
+        }
         _ => false,
     }
 }
@@ -348,8 +378,11 @@ mod tests {
         let mut tree = Tree::new();
         let file = |text: &str, who: &str| Node::file(dist(who), Content::inline(text));
         tree.insert(path("a/x"), file("1", "one")).expect("first");
-        tree.insert(path("a/x"), file("1", "two")).expect("same content");
-        let error = tree.insert(path("a/x"), file("2", "two")).expect_err("other content");
+        tree.insert(path("a/x"), file("1", "two"))
+            .expect("same content");
+        let error = tree
+            .insert(path("a/x"), file("2", "two"))
+            .expect_err("other content");
         assert_eq!(
             error.to_string(),
             "`a/x` comes from distribution one and, with other content, from distribution two"
@@ -360,11 +393,17 @@ mod tests {
     #[test]
     fn links_are_followed_inside_the_tree_and_loops_end() {
         let mut tree = Tree::new();
-        tree.insert(path("lib"), Node::symlink(Origin::App, "usr/lib")).expect("link");
-        tree.insert(path("usr/lib/a.so.1"), Node::file(Origin::App, Content::inline("x")))
-            .expect("file");
-        tree.insert(path("usr/lib/a.so"), Node::symlink(Origin::App, "a.so.1")).expect("link");
-        tree.insert(path("loop"), Node::symlink(Origin::App, "loop")).expect("link");
+        tree.insert(path("lib"), Node::symlink(Origin::App, "usr/lib"))
+            .expect("link");
+        tree.insert(
+            path("usr/lib/a.so.1"),
+            Node::file(Origin::App, Content::inline("x")),
+        )
+        .expect("file");
+        tree.insert(path("usr/lib/a.so"), Node::symlink(Origin::App, "a.so.1"))
+            .expect("link");
+        tree.insert(path("loop"), Node::symlink(Origin::App, "loop"))
+            .expect("link");
         let (found, _) = tree.follow(&path("lib/a.so")).expect("found");
         assert_eq!(found, path("usr/lib/a.so.1"));
         assert!(tree.follow(&path("loop")).is_none());
@@ -374,9 +413,12 @@ mod tests {
     #[test]
     fn pruning_keeps_what_has_content_or_is_wanted() {
         let mut tree = Tree::new();
-        tree.insert(path("a/b/c"), Node::dir(Origin::App)).expect("dir");
-        tree.insert(path("tmp"), Node::dir(Origin::App)).expect("dir");
-        tree.insert(path("d/f"), Node::file(Origin::App, Content::inline(""))).expect("file");
+        tree.insert(path("a/b/c"), Node::dir(Origin::App))
+            .expect("dir");
+        tree.insert(path("tmp"), Node::dir(Origin::App))
+            .expect("dir");
+        tree.insert(path("d/f"), Node::file(Origin::App, Content::inline("")))
+            .expect("file");
         tree.prune_empty_dirs(|path| path.as_str() == "tmp");
         let left: Vec<_> = tree.iter().map(|(path, _)| path.to_string()).collect();
         assert_eq!(left, ["d", "d/f", "tmp"]);

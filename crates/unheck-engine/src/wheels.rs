@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use unheck_base::{Digest, TreePath};
-use unheck_store::{Corruption, Member, Object, Pack, PackError, PackKind, PackWriter, Store, StoreError};
+use unheck_store::{
+    Corruption, Member, Object, Pack, PackError, PackKind, PackWriter, Store, StoreError,
+};
 use unheck_wheel::{
-    Limits, ParseWheelNameError, PlanError, PlanOptions, Source, UnpackError, Wheel, WheelError, WheelName, plan,
+    Limits, ParseWheelNameError, PlanError, PlanOptions, Source, UnpackError, Wheel, WheelError,
+    WheelName, plan,
 };
 
 use crate::explain::{Class, Explain};
@@ -105,10 +108,12 @@ impl Explain for UseWheelError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Store { source, .. } => source.hint().into_iter().collect(),
-            Self::Refused { name, .. } | Self::Members { name, .. } | Self::Plan { name, .. } => vec![format!(
-                "pin another version of `{}`, or report the file to who published it",
-                name.split('-').next().unwrap_or(name)
-            )],
+            Self::Refused { name, .. } | Self::Members { name, .. } | Self::Plan { name, .. } => {
+                vec![format!(
+                    "pin another version of `{}`, or report the file to who published it",
+                    name.split('-').next().unwrap_or(name)
+                )]
+            }
             _ => Vec::new(),
         }
     }
@@ -119,14 +124,28 @@ impl Explain for UseWheelError {
 /// # Errors
 /// [`UseWheelError`]; a damaged blob is a [`StoreError::Corrupt`] inside.
 pub fn open_wheel(store: &Store, name: &str, digest: &Digest) -> Result<OpenWheel, UseWheelError> {
-    let parsed: WheelName =
-        name.parse().map_err(|source| UseWheelError::Name { name: name.to_owned(), source })?;
-    let failed = |source| UseWheelError::Store { name: name.to_owned(), source };
-    let mut blob = std::io::BufReader::with_capacity(256 << 10, store.open_blob(digest).map_err(failed)?);
+    let parsed: WheelName = name.parse().map_err(|source| UseWheelError::Name {
+        name: name.to_owned(),
+        source,
+    })?;
+    let failed = |source| UseWheelError::Store {
+        name: name.to_owned(),
+        source,
+    };
+    let mut blob =
+        std::io::BufReader::with_capacity(256 << 10, store.open_blob(digest).map_err(failed)?);
     let len = store.size_of(digest).unwrap_or_default();
     let limits = Limits::default();
     let wheel = Wheel::open(&mut blob, len, &parsed, &limits).map_err(|source| {
-        refused(store, name, digest, UseWheelError::Refused { name: name.to_owned(), source: Box::new(source) })
+        refused(
+            store,
+            name,
+            digest,
+            UseWheelError::Refused {
+                name: name.to_owned(),
+                source: Box::new(source),
+            },
+        )
     })?;
     let key = Pack::key(digest, UNPACKER);
     let pack = match Pack::open(store, &key).map_err(failed)? {
@@ -136,15 +155,25 @@ pub fn open_wheel(store: &Store, name: &str, digest: &Digest) -> Result<OpenWhee
             unpack(store, name, &wheel, &mut blob, &key)?
         }
     };
-    Ok(OpenWheel { wheel, pack, digest: *digest })
+    Ok(OpenWheel {
+        wheel,
+        pack,
+        digest: *digest,
+    })
 }
 
 /// A wheel that was good when it was fetched and is refused now is damaged, not hostile.
 fn refused(store: &Store, name: &str, digest: &Digest, error: UseWheelError) -> UseWheelError {
     match store.verify(digest) {
-        Err(source @ StoreError::Corrupt(Corruption { object: Object::Blob(_), .. })) => {
-            UseWheelError::Store { name: name.to_owned(), source }
-        }
+        Err(
+            source @ StoreError::Corrupt(Corruption {
+                object: Object::Blob(_),
+                ..
+            }),
+        ) => UseWheelError::Store {
+            name: name.to_owned(),
+            source,
+        },
         _ => error,
     }
 }
@@ -156,12 +185,18 @@ fn unpack(
     blob: &mut (impl Read + std::io::Seek),
     key: &Digest,
 ) -> Result<Pack, UseWheelError> {
-    let mut writer = PackWriter::create(store, key)
-        .map_err(|source| UseWheelError::Store { name: name.to_owned(), source })?;
+    let mut writer = PackWriter::create(store, key).map_err(|source| UseWheelError::Store {
+        name: name.to_owned(),
+        source,
+    })?;
     let mut failed = None;
     let unpacked = wheel.unpack(blob, &mut |_, member, content| {
         let mode = if member.executable { 0o755 } else { 0o644 };
-        let place = Member { path: member.path.clone(), mode, mtime: 0 };
+        let place = Member {
+            path: member.path.clone(),
+            mode,
+            mtime: 0,
+        };
         let added = if member.is_dir {
             writer.add_dir(place)
         } else {
@@ -178,12 +213,21 @@ fn unpack(
         })
     });
     if let Some(source) = failed {
-        return Err(UseWheelError::Pack { name: name.to_owned(), source });
+        return Err(UseWheelError::Pack {
+            name: name.to_owned(),
+            source,
+        });
     }
-    unpacked.map_err(|source| UseWheelError::Members { name: name.to_owned(), source: Box::new(source) })?;
+    unpacked.map_err(|source| UseWheelError::Members {
+        name: name.to_owned(),
+        source: Box::new(source),
+    })?;
     writer
         .commit(&serde_json::Value::Null)
-        .map_err(|source| UseWheelError::Pack { name: name.to_owned(), source })
+        .map_err(|source| UseWheelError::Pack {
+            name: name.to_owned(),
+            source,
+        })
 }
 
 /// The nodes of an installed wheel, and where each member of it went.
@@ -205,21 +249,37 @@ pub fn install(
     requested: bool,
 ) -> Result<InstalledWheel, UseWheelError> {
     let name = open.wheel.name().to_string();
-    let options = PlanOptions { requested, direct_url: None };
-    let planned = plan(&open.wheel, &layout.scheme(), &options)
-        .map_err(|source| UseWheelError::Plan { name: name.clone(), source })?;
-    let mut installed = InstalledWheel { nodes: Vec::new(), places: BTreeMap::new() };
+    let options = PlanOptions {
+        requested,
+        direct_url: None,
+    };
+    let planned =
+        plan(&open.wheel, &layout.scheme(), &options).map_err(|source| UseWheelError::Plan {
+            name: name.clone(),
+            source,
+        })?;
+    let mut installed = InstalledWheel {
+        nodes: Vec::new(),
+        places: BTreeMap::new(),
+    };
     for file in planned {
         let content = match file.source {
             Source::Inline(bytes) => Content::inline(bytes),
             Source::Member(index) => {
                 let member = &open.wheel.members()[index].path;
                 installed.places.insert(member.clone(), file.path.clone());
-                part(open, member)
-                    .ok_or_else(|| UseWheelError::Lost { name: name.clone(), path: member.clone() })?
+                part(open, member).ok_or_else(|| UseWheelError::Lost {
+                    name: name.clone(),
+                    path: member.clone(),
+                })?
             }
         };
-        let node = Node { origin: origin.clone(), mode: file.mode, owner: 0, kind: Kind::File(content) };
+        let node = Node {
+            origin: origin.clone(),
+            mode: file.mode,
+            owner: 0,
+            kind: Kind::File(content),
+        };
         installed.nodes.push((file.path, node));
     }
     Ok(installed)
@@ -227,6 +287,18 @@ pub fn install(
 
 fn part(open: &OpenWheel, member: &TreePath) -> Option<Content> {
     let entry = open.pack.get(member)?;
-    let PackKind::File { offset, len, digest } = entry.kind else { return None };
-    Some(Content::Part { archive: Pack::key(&open.digest, UNPACKER), offset, len, digest })
+    let PackKind::File {
+        offset,
+        len,
+        digest,
+    } = entry.kind
+    else {
+        return None;
+    };
+    Some(Content::Part {
+        archive: Pack::key(&open.digest, UNPACKER),
+        offset,
+        len,
+        digest,
+    })
 }

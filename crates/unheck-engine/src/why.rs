@@ -68,7 +68,7 @@ pub enum WhyError {
         path: std::path::PathBuf,
         /// Why not.
         #[source]
-        source: InsideError,
+        source: Box<InsideError>,
     },
     /// Nothing inside says where it comes from.
     #[error("`{path}` has no lock inside: unheck did not make it", path = path.display())]
@@ -116,7 +116,10 @@ impl Explain for WhyError {
 /// # Errors
 /// [`WhyError`]; an unknown name comes with names that are like it.
 pub fn why(path: &Path, name: &str) -> Result<Vec<Chain>, WhyError> {
-    let platforms = look(path).map_err(|source| WhyError::Inside { path: path.to_owned(), source })?;
+    let platforms = look(path).map_err(|source| WhyError::Inside {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
     let mut chains = Vec::new();
     let mut any_lock = false;
     for inside in &platforms {
@@ -126,11 +129,17 @@ pub fn why(path: &Path, name: &str) -> Result<Vec<Chain>, WhyError> {
         }
     }
     if !any_lock {
-        return Err(WhyError::NoLock { path: path.to_owned() });
+        return Err(WhyError::NoLock {
+            path: path.to_owned(),
+        });
     }
     if chains.is_empty() {
         let near = near(&platforms, name);
-        return Err(WhyError::Unknown { path: path.to_owned(), name: name.to_owned(), near });
+        return Err(WhyError::Unknown {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            near,
+        });
     }
     chains.sort();
     chains.dedup();
@@ -147,8 +156,16 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(inside: &'a Inside) -> Option<Self> {
         let lock = inside.lock.as_ref()?;
-        let target = lock.plan.targets.iter().find(|target| target.platform.to_string() == inside.platform)?;
-        Some(Self { inside, lock, target })
+        let target = lock
+            .plan
+            .targets
+            .iter()
+            .find(|target| target.platform.to_string() == inside.platform)?;
+        Some(Self {
+            inside,
+            lock,
+            target,
+        })
     }
 
     fn find(&self, name: &str, chains: &mut Vec<Chain>) {
@@ -158,22 +175,48 @@ impl<'a> View<'a> {
             let mut links = Vec::new();
             self.distribution(&distribution, &mut links);
             let owner = Some(self.dist_text(&distribution));
-            chains.push(self.chain(Subject { kind: "distribution", name: distribution, file: None, owner, layer: None }, links));
+            chains.push(self.chain(
+                Subject {
+                    kind: "distribution",
+                    name: distribution,
+                    file: None,
+                    owner,
+                    layer: None,
+                },
+                links,
+            ));
         }
         if let Some(deb) = self.deb(wanted) {
             let mut links = Vec::new();
             self.reason(&deb.reason, &mut links, &mut BTreeSet::new());
             let owner = Some(deb_text(deb));
-            chains.push(self.chain(Subject { kind: "deb", name: wanted.to_owned(), file: None, owner, layer: None }, links));
+            chains.push(self.chain(
+                Subject {
+                    kind: "deb",
+                    name: wanted.to_owned(),
+                    file: None,
+                    owner,
+                    layer: None,
+                },
+                links,
+            ));
         }
-        let matching = self.inside.files.keys().filter(|path| path.as_str() == wanted || path.file_name() == wanted);
+        let matching = self
+            .inside
+            .files
+            .keys()
+            .filter(|path| path.as_str() == wanted || path.file_name() == wanted);
         for path in matching {
             chains.push(self.file_chain(path, wanted));
         }
     }
 
     fn chain(&self, subject: Subject, links: Vec<Link>) -> Chain {
-        Chain { platform: self.inside.platform.clone(), subject, links }
+        Chain {
+            platform: self.inside.platform.clone(),
+            subject,
+            links,
+        }
     }
 
     fn file_chain(&self, path: &TreePath, wanted: &str) -> Chain {
@@ -186,7 +229,11 @@ impl<'a> View<'a> {
             name: wanted.to_owned(),
             file: (target.as_str() != wanted).then(|| target.as_str().to_owned()),
             owner: Some(self.owner_text(&file.origin)),
-            layer: self.inside.layers.get(file.layer).map(|layer| layer.name.clone()),
+            layer: self
+                .inside
+                .layers
+                .get(file.layer)
+                .map(|layer| layer.name.clone()),
         };
         self.chain(subject, links)
     }
@@ -196,7 +243,11 @@ impl<'a> View<'a> {
     }
 
     fn version(&self, distribution: &str) -> Option<&'a str> {
-        let package = self.lock.packages.iter().find(|package| package.name == distribution)?;
+        let package = self
+            .lock
+            .packages
+            .iter()
+            .find(|package| package.name == distribution)?;
         Some(package.version.as_deref().unwrap_or_default())
     }
 
@@ -209,9 +260,14 @@ impl<'a> View<'a> {
 
     fn owner_text(&self, origin: &Origin) -> String {
         match origin {
-            Origin::Deb(name) => self.deb(name).map_or_else(|| format!("Debian package {name}"), deb_text),
+            Origin::Deb(name) => self
+                .deb(name)
+                .map_or_else(|| format!("Debian package {name}"), deb_text),
             Origin::Distribution(name) => self.dist_text(name),
-            Origin::Interpreter => format!("the interpreter, Python {}", self.target.interpreter.version),
+            Origin::Interpreter => format!(
+                "the interpreter, Python {}",
+                self.target.interpreter.version
+            ),
             Origin::App => "the app's own files".to_owned(),
             Origin::Generated(step) => format!("made by unheck, step `{step}`"),
         }
@@ -222,7 +278,9 @@ impl<'a> View<'a> {
         if !seen.insert(path.to_string()) || links.len() > MAX_LINKS {
             return;
         }
-        let Some(file) = self.inside.files.get(path) else { return };
+        let Some(file) = self.inside.files.get(path) else {
+            return;
+        };
         match &file.origin {
             Origin::Deb(name) => {
                 let Some(deb) = self.deb(name) else { return };
@@ -232,7 +290,9 @@ impl<'a> View<'a> {
             Origin::Distribution(name) => self.distribution(name, links),
             Origin::Interpreter => push(links, "part of", self.owner_text(&file.origin)),
             Origin::App => push(links, "part of", self.project()),
-            Origin::Generated(_) => push(links, "part of", "every image: made by unheck".to_owned()),
+            Origin::Generated(_) => {
+                push(links, "part of", "every image: made by unheck".to_owned())
+            }
         }
     }
 
@@ -244,9 +304,16 @@ impl<'a> View<'a> {
         if let Some(path) = reason.strip_prefix("target of ") {
             return self.through(path, links, seen);
         }
-        if let Some(package) = reason.strip_prefix("data of ").and_then(|rest| rest.strip_suffix(" (Depends)")) {
+        if let Some(package) = reason
+            .strip_prefix("data of ")
+            .and_then(|rest| rest.strip_suffix(" (Depends)"))
+        {
             let deb = self.deb(package);
-            push(links, "data of", deb.map_or_else(|| format!("Debian package {package}"), deb_text));
+            push(
+                links,
+                "data of",
+                deb.map_or_else(|| format!("Debian package {package}"), deb_text),
+            );
             if let Some(deb) = deb.filter(|_| seen.insert(format!("deb {package}"))) {
                 self.reason(&deb.reason, links, seen);
             }
@@ -255,12 +322,18 @@ impl<'a> View<'a> {
         let Some((need, by)) = reason.split_once(" <- ") else {
             return match reason {
                 "the interpreter" => push(links, "part of", self.owner_text(&Origin::Interpreter)),
-                "added by hand" => push(links, "added by", "hand: `debs` in `[tool.unheck]`".to_owned()),
+                "added by hand" => push(
+                    links,
+                    "added by",
+                    "hand: `debs` in `[tool.unheck]`".to_owned(),
+                ),
                 rule => push(links, "shipped by", rule.to_owned()),
             };
         };
         let (path, line) = match by.rsplit_once(':') {
-            Some((path, line)) if line.bytes().all(|byte| byte.is_ascii_digit()) => (path, Some(line)),
+            Some((path, line)) if line.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (path, Some(line))
+            }
             _ => (by, None),
         };
         let relation = match (need, line) {
@@ -269,8 +342,13 @@ impl<'a> View<'a> {
             _ => "needed by",
         };
         let place = TreePath::new(path).ok();
-        let origin = place.as_ref().and_then(|path| self.inside.files.get(path)).map(|file| &file.origin);
-        let owner = origin.map(|origin| format!(" of {}", self.owner_text(origin))).unwrap_or_default();
+        let origin = place
+            .as_ref()
+            .and_then(|path| self.inside.files.get(path))
+            .map(|file| &file.origin);
+        let owner = origin
+            .map(|origin| format!(" of {}", self.owner_text(origin)))
+            .unwrap_or_default();
         let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
         push(links, relation, format!("{path}{line}{owner}"));
         self.through(path, links, seen);
@@ -286,7 +364,11 @@ impl<'a> View<'a> {
     fn distribution(&self, name: &str, links: &mut Vec<Link>) {
         let mut above = self.lock.chain(name);
         if above.pop().is_none() {
-            return push(links, "locked", "but nothing in the lock asks for it".to_owned());
+            return push(
+                links,
+                "locked",
+                "but nothing in the lock asks for it".to_owned(),
+            );
         }
         for one in above.iter().rev() {
             push(links, "required by", self.dist_text(one));
@@ -312,13 +394,26 @@ fn deb_text(deb: &Deb) -> String {
 
 /// Up to five names of things inside that are like `name`, the nearest first.
 fn near(platforms: &[Inside], name: &str) -> Vec<String> {
-    let wanted: String = name.rsplit('/').next().unwrap_or(name).to_lowercase().chars().take(MAX_NAME).collect();
+    let wanted: String = name
+        .rsplit('/')
+        .next()
+        .unwrap_or(name)
+        .to_lowercase()
+        .chars()
+        .take(MAX_NAME)
+        .collect();
     let mut names: BTreeSet<&str> = BTreeSet::new();
     for inside in platforms {
         names.extend(inside.files.keys().map(TreePath::file_name));
         let Some(lock) = &inside.lock else { continue };
         names.extend(lock.packages.iter().map(|package| package.name.as_str()));
-        names.extend(lock.plan.targets.iter().flat_map(|target| &target.debs).map(|deb| deb.name.as_str()));
+        names.extend(
+            lock.plan
+                .targets
+                .iter()
+                .flat_map(|target| &target.debs)
+                .map(|deb| deb.name.as_str()),
+        );
     }
     let limit = 1 + wanted.chars().count() / 4;
     let mut near: Vec<(usize, &str)> = names
@@ -328,11 +423,23 @@ fn near(platforms: &[Inside], name: &str) -> Vec<String> {
             let lower = one.to_lowercase();
             let distance = distance(&wanted, &lower);
             let inside = wanted.len() >= 3 && lower.contains(&wanted);
-            (distance <= limit || inside).then(|| (if inside { distance.min(limit) } else { distance }, one))
+            (distance <= limit || inside).then(|| {
+                (
+                    if inside {
+                        distance.min(limit)
+                    } else {
+                        distance
+                    },
+                    one,
+                )
+            })
         })
         .collect();
     near.sort();
-    near.into_iter().take(5).map(|(_, name)| name.to_owned()).collect()
+    near.into_iter()
+        .take(5)
+        .map(|(_, name)| name.to_owned())
+        .collect()
 }
 
 /// Levenshtein's edit distance in characters.
@@ -388,7 +495,10 @@ DEBS
 "#;
 
     fn deb(name: &str, reason: &str, files: &[(&str, &str)]) -> String {
-        let files: String = files.iter().map(|(path, reason)| format!("\"{path}\" = \"{reason}\"\n")).collect();
+        let files: String = files
+            .iter()
+            .map(|(path, reason)| format!("\"{path}\" = \"{reason}\"\n"))
+            .collect();
         format!(
             "[[tool.unheck.targets.debs]]\nname = \"{name}\"\nversion = \"1-1\"\narchitecture = \"amd64\"\nsuite = \"trixie\"\npath = \"pool/{name}\"\nsize = 1\nsha256 = \"{}\"\nreason = \"{reason}\"\n[tool.unheck.targets.debs.files]\n{files}",
             Digest::of(b"deb").hex()
@@ -397,28 +507,57 @@ DEBS
 
     fn inside() -> Inside {
         let debs = [
-            deb("libgl1", "x", &[
-                ("usr/lib/libGL.so.1", "libGL.so.1 <- site/cv/cv.abi3.so"),
-                ("usr/lib/libGL.so.1.7.0", "target of usr/lib/libGL.so.1"),
-            ]),
-            deb("libx", "x", &[("usr/lib/libx.so.6", "libx.so.6 <- usr/lib/libGL.so.1.7.0")]),
+            deb(
+                "libgl1",
+                "x",
+                &[
+                    ("usr/lib/libGL.so.1", "libGL.so.1 <- site/cv/cv.abi3.so"),
+                    ("usr/lib/libGL.so.1.7.0", "target of usr/lib/libGL.so.1"),
+                ],
+            ),
+            deb(
+                "libx",
+                "x",
+                &[("usr/lib/libx.so.6", "libx.so.6 <- usr/lib/libGL.so.1.7.0")],
+            ),
             deb("x-data", "data of libx (Depends)", &[]),
-            deb("loop", "data of loop (Depends)", &[("usr/a", "a <- usr/b"), ("usr/b", "b <- usr/a")]),
+            deb(
+                "loop",
+                "data of loop (Depends)",
+                &[("usr/a", "a <- usr/b"), ("usr/b", "b <- usr/a")],
+            ),
             deb("python3", "the interpreter", &[]),
         ];
         let text = LOCK
-            .replace("DIGEST", &serde_json::to_string(&Digest::of(b"i")).expect("json").replace('"', ""))
+            .replace(
+                "DIGEST",
+                &serde_json::to_string(&Digest::of(b"i"))
+                    .expect("json")
+                    .replace('"', ""),
+            )
             .replace("DEBS", &debs.concat());
-        let lock = Lock::from_text(&text, Path::new("x")).unwrap_or_else(|error| panic!("{error:?}"));
+        let lock =
+            Lock::from_text(&text, Path::new("x")).unwrap_or_else(|error| panic!("{error:?}"));
         let owned = |name: &str| Origin::Deb(name.to_owned());
-        let file = |origin: Origin, link: Option<&str>| InsideFile { layer: 0, size: 1, link: link.map(str::to_owned), origin };
+        let file = |origin: Origin, link: Option<&str>| InsideFile {
+            layer: 0,
+            size: 1,
+            link: link.map(str::to_owned),
+            origin,
+        };
         let files = BTreeMap::from([
-            (path("usr/lib/libGL.so.1"), file(owned("libgl1"), Some("libGL.so.1.7.0"))),
+            (
+                path("usr/lib/libGL.so.1"),
+                file(owned("libgl1"), Some("libGL.so.1.7.0")),
+            ),
             (path("usr/lib/libGL.so.1.7.0"), file(owned("libgl1"), None)),
             (path("usr/lib/libx.so.6"), file(owned("libx"), None)),
             (path("usr/a"), file(owned("loop"), None)),
             (path("usr/b"), file(owned("loop"), None)),
-            (path("site/cv/cv.abi3.so"), file(Origin::Distribution("cv".to_owned()), None)),
+            (
+                path("site/cv/cv.abi3.so"),
+                file(Origin::Distribution("cv".to_owned()), None),
+            ),
             (path("app/main.py"), file(Origin::App, None)),
         ]);
         Inside {
@@ -435,7 +574,10 @@ DEBS
         let mut chains = Vec::new();
         View::new(&inside).expect("target").find(name, &mut chains);
         let line = |link: &Link| format!("{} {}", link.relation, link.what);
-        chains.iter().flat_map(|chain| chain.links.iter().map(line)).collect()
+        chains
+            .iter()
+            .flat_map(|chain| chain.links.iter().map(line))
+            .collect()
     }
 
     #[test]
@@ -453,7 +595,10 @@ DEBS
 
     #[test]
     fn distributions_debs_and_own_files_have_their_chains() {
-        assert_eq!(links("CV"), ["required by shop 2.0", "required by media (project)"]);
+        assert_eq!(
+            links("CV"),
+            ["required by shop 2.0", "required by media (project)"]
+        );
         assert_eq!(links("x-data")[0], "data of Debian package libx 1-1");
         assert_eq!(links("python3"), ["part of the interpreter, Python 3.13.5"]);
         assert_eq!(links("/app/main.py"), ["part of media (project)"]);
@@ -468,7 +613,10 @@ DEBS
 
     #[test]
     fn near_names_are_the_alike_ones() {
-        assert_eq!(near(&[inside()], "libgl.so.1"), ["libGL.so.1", "libGL.so.1.7.0"]);
+        assert_eq!(
+            near(&[inside()], "libgl.so.1"),
+            ["libGL.so.1", "libGL.so.1.7.0"]
+        );
         assert_eq!(distance("kitten", "sitting"), 3);
         assert!(near(&[inside()], "qqqqqq").is_empty());
     }

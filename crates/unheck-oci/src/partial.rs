@@ -20,6 +20,9 @@ pub(crate) struct Partial {
     lock: File,
 }
 
+/// How often a partial name is opened that other runs keep putting in its place.
+const MAX_TRIES: usize = 1_000;
+
 /// `.NAME.partial` beside `path`.
 fn partial_path(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| {
@@ -70,11 +73,14 @@ impl Partial {
 
     fn lock(path: &Path, open: impl Fn(&Path) -> io::Result<File>) -> io::Result<Self> {
         let partial = partial_path(path)?;
+        let mut tries = 0;
         loop {
+            tries += 1;
             let lock = match open(&partial) {
                 Ok(lock) => lock,
                 // Another run put it in its place just now; a parent that is missing stays so.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Some file systems, such as procfs, refuse every new file so.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < MAX_TRIES => {
                     let parent = path.parent().filter(|parent| *parent != Path::new(""));
                     fs_err::metadata(parent.unwrap_or(Path::new(".")))?;
                     continue;

@@ -21,7 +21,7 @@ pub mod zip;
 pub use entry_points::{EntryPoints, EntryPointsError, ObjectRef};
 pub use limits::{Limit, LimitExceeded, Limits};
 pub use metadata::{FieldsError, Metadata, WheelInfo};
-pub use modules::{Fact, ModuleKind};
+pub use modules::{Fact, ModuleKind, modules_of};
 pub use name::{ParseWheelNameError, WheelName, normalize_name};
 pub use plan::{PlanError, PlanOptions, Planned, Scheme, Source, plan};
 pub use unpack::{Sink, UnpackError};

@@ -40,20 +40,7 @@ impl Wheel {
     /// the first module or package that is none (`google`, `google.cloud`,
     /// `google.cloud.storage`).
     pub fn modules(&self) -> BTreeMap<String, ModuleKind> {
-        let files: Vec<&str> = self.library_files().collect();
-        let mut packages = BTreeSet::new();
-        for file in &files {
-            if let Some((directory, name)) = file.rsplit_once('/')
-                && module_of(name).is_some_and(|(module, _)| module == "__init__")
-            {
-                packages.insert(directory);
-            }
-        }
-        let mut modules = BTreeMap::new();
-        for file in files {
-            add_module(file, &packages, &mut modules);
-        }
-        modules
+        modules_of(&self.library_files().collect::<Vec<_>>())
     }
 
     /// What the report should name, sorted. `stdlib` are the top-level names of the target's
@@ -103,6 +90,24 @@ impl Wheel {
             matches!(scheme, SchemeKey::Purelib | SchemeKey::Platlib).then_some(path)
         })
     }
+}
+
+/// As [`Wheel::modules`], for files that are installed already: their paths below the library
+/// directory.
+pub fn modules_of(files: &[&str]) -> BTreeMap<String, ModuleKind> {
+    let mut packages = BTreeSet::new();
+    for file in files {
+        if let Some((directory, name)) = file.rsplit_once('/')
+            && module_of(name).is_some_and(|(module, _)| module == "__init__")
+        {
+            packages.insert(directory);
+        }
+    }
+    let mut modules = BTreeMap::new();
+    for file in files {
+        add_module(file, &packages, &mut modules);
+    }
+    modules
 }
 
 fn add_module(file: &str, packages: &BTreeSet<&str>, modules: &mut BTreeMap<String, ModuleKind>) {

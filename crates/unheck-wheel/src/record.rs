@@ -150,6 +150,11 @@ pub(crate) fn write_row(out: &mut String, path: &str, content: Option<(Digest, u
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// A digest in the words of a RECORD row: `sha256=` and URL-safe base64.
+pub fn digest_text(digest: &Digest) -> String {
+    format!("sha256={}", to_base64(digest))
+}
+
 /// URL-safe base64 without padding (RFC 4648, section 5), which RECORD uses.
 fn to_base64(digest: &Digest) -> String {
     let mut out = String::with_capacity(43);

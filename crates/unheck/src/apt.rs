@@ -22,9 +22,15 @@ const MAX_FILE: u64 = 1 << 20;
 pub(crate) fn mirrors(directory: &Path) -> Mirrors {
     let mut uris = Vec::new();
     for path in files(directory) {
-        let small = fs_err::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MAX_FILE);
-        let Some(text) = small.then(|| fs_err::read_to_string(&path).ok()).flatten() else { continue };
-        if path.extension().is_some_and(|extension| extension == "sources") {
+        let small =
+            fs_err::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MAX_FILE);
+        let Some(text) = small.then(|| fs_err::read_to_string(&path).ok()).flatten() else {
+            continue;
+        };
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "sources")
+        {
             deb822(&text, &mut uris);
         } else {
             one_line(&text, &mut uris);
@@ -32,8 +38,16 @@ pub(crate) fn mirrors(directory: &Path) -> Mirrors {
     }
     let with = |end: &str| uris.iter().find(|uri| uri.ends_with(end)).cloned();
     match with("/debian") {
-        Some(debian) => Mirrors { debian: Some(debian), security: with("/debian-security"), snapshot: None },
-        None => Mirrors { debian: Some(DEBIAN.to_owned()), security: Some(SECURITY.to_owned()), snapshot: None },
+        Some(debian) => Mirrors {
+            debian: Some(debian),
+            security: with("/debian-security"),
+            snapshot: None,
+        },
+        None => Mirrors {
+            debian: Some(DEBIAN.to_owned()),
+            security: Some(SECURITY.to_owned()),
+            snapshot: None,
+        },
     }
 }
 
@@ -43,7 +57,10 @@ fn files(directory: &Path) -> Vec<PathBuf> {
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == "list" || end == "sources"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|end| end == "list" || end == "sources")
+        })
         .collect();
     parts.sort();
     parts.insert(0, directory.join("sources.list"));
@@ -54,7 +71,12 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 fn one_line(text: &str, uris: &mut Vec<String>) {
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
-        let Some(rest) = line.strip_prefix("deb").filter(|rest| rest.starts_with([' ', '\t'])) else { continue };
+        let Some(rest) = line
+            .strip_prefix("deb")
+            .filter(|rest| rest.starts_with([' ', '\t']))
+        else {
+            continue;
+        };
         let rest = rest.trim_start();
         let rest = match rest.strip_prefix('[') {
             Some(options) => options.split_once(']').map_or("", |(_, rest)| rest),
@@ -71,7 +93,9 @@ fn deb822(text: &str, uris: &mut Vec<String>) {
         if line.starts_with('#') {
             continue;
         }
-        let Some(stanza) = stanzas.last_mut() else { continue };
+        let Some(stanza) = stanzas.last_mut() else {
+            continue;
+        };
         if line.trim().is_empty() {
             stanzas.push(Vec::new());
         } else if line.starts_with([' ', '\t']) {
@@ -84,11 +108,22 @@ fn deb822(text: &str, uris: &mut Vec<String>) {
         }
     }
     for stanza in stanzas {
-        let field = |wanted: &str| stanza.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let field = |wanted: &str| {
+            stanza
+                .iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.as_str())
+        };
         let enabled = field("enabled").is_none_or(|value| !value.eq_ignore_ascii_case("no"));
-        let binary = field("types").is_some_and(|types| types.split_whitespace().any(|one| one == "deb"));
+        let binary =
+            field("types").is_some_and(|types| types.split_whitespace().any(|one| one == "deb"));
         if enabled && binary {
-            uris.extend(field("uris").unwrap_or_default().split_whitespace().filter_map(address));
+            uris.extend(
+                field("uris")
+                    .unwrap_or_default()
+                    .split_whitespace()
+                    .filter_map(address),
+            );
         }
     }
 }
@@ -119,7 +154,10 @@ mod tests {
         let text = "# deb http://no.invalid/debian x main\ndeb-src http://src.invalid/debian x main\n\
                     deb [arch=amd64 signed-by=/k] http://a.invalid/debian/ trixie main # comment\n\
                     deb http://s.invalid/debian-security trixie-security main\n";
-        let expected = ("http://a.invalid/debian".to_owned(), Some("http://s.invalid/debian-security".to_owned()));
+        let expected = (
+            "http://a.invalid/debian".to_owned(),
+            Some("http://s.invalid/debian-security".to_owned()),
+        );
         assert_eq!(found(&[("sources.list", text)]), expected);
     }
 
@@ -128,7 +166,10 @@ mod tests {
         let text = "Types: deb\nEnabled: no\nURIs: http://off.invalid/debian\n\n\
                     Types: deb deb-src\n# comment\nURIs:\n http://other.invalid/apt\n http://b.invalid/debian\nSuites: x\n\n\
                     Types: deb\nURIs: http://b.invalid/debian-security/\n";
-        let expected = ("http://b.invalid/debian".to_owned(), Some("http://b.invalid/debian-security".to_owned()));
+        let expected = (
+            "http://b.invalid/debian".to_owned(),
+            Some("http://b.invalid/debian-security".to_owned()),
+        );
         assert_eq!(found(&[("sources.list.d/debian.sources", text)]), expected);
     }
 
@@ -136,7 +177,10 @@ mod tests {
     fn without_a_debian_source_the_built_in_address_is_used() {
         let other = "deb https://x.invalid/apt stable main\ndeb file:/media/debian x main\n";
         let (debian, security) = found(&[("sources.list.d/x.list", other)]);
-        assert_eq!((debian.as_str(), security.as_deref()), (DEBIAN, Some(SECURITY)));
+        assert_eq!(
+            (debian.as_str(), security.as_deref()),
+            (DEBIAN, Some(SECURITY))
+        );
         assert_eq!(found(&[]).0, DEBIAN);
     }
 }

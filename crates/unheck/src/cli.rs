@@ -52,7 +52,9 @@ pub(crate) enum Verb {
     #[command(after_help = "Example: unheck cache prune --unused-for 7")]
     Cache(CacheArgs),
     /// Print the completions of a shell
-    #[command(after_help = "Example: unheck completions bash > ~/.local/share/bash-completion/completions/unheck")]
+    #[command(
+        after_help = "Example: unheck completions bash > ~/.local/share/bash-completion/completions/unheck"
+    )]
     Completions(CompletionsArgs),
 }
 
@@ -98,22 +100,45 @@ pub(crate) struct Choices {
     #[arg(default_value = ".")]
     pub(crate) project: PathBuf,
     /// Python version, such as `3.13` [default: what the project allows, the suite's own first]
-    #[arg(long, env = "UNHECK_PYTHON", value_name = "VERSION", help_heading = "Target")]
+    #[arg(
+        long,
+        env = "UNHECK_PYTHON",
+        value_name = "VERSION",
+        help_heading = "Target"
+    )]
     pub(crate) python: Option<String>,
     /// Debian suite [default: trixie]
     #[arg(long, env = "UNHECK_SUITE", help_heading = "Target")]
     pub(crate) suite: Option<String>,
     /// Platforms, such as `linux/amd64,linux/arm64` [default: this machine's]
-    #[arg(long, env = "UNHECK_PLATFORM", value_delimiter = ',', value_name = "PLATFORM", help_heading = "Target")]
+    #[arg(
+        long,
+        env = "UNHECK_PLATFORM",
+        value_delimiter = ',',
+        value_name = "PLATFORM",
+        help_heading = "Target"
+    )]
     pub(crate) platform: Vec<Platform>,
     /// Who provides the interpreter [default: `debian`, or what `[tool.unheck]` configures]
     #[arg(long, env = "UNHECK_PROVIDER", value_enum, help_heading = "Target")]
     pub(crate) provider: Option<ProviderArg>,
     /// Extras of the project to install
-    #[arg(long, env = "UNHECK_EXTRA", value_delimiter = ',', value_name = "NAME", help_heading = "Target")]
+    #[arg(
+        long,
+        env = "UNHECK_EXTRA",
+        value_delimiter = ',',
+        value_name = "NAME",
+        help_heading = "Target"
+    )]
     pub(crate) extra: Vec<String>,
     /// Dependency groups to install
-    #[arg(long, env = "UNHECK_GROUP", value_delimiter = ',', value_name = "NAME", help_heading = "Target")]
+    #[arg(
+        long,
+        env = "UNHECK_GROUP",
+        value_delimiter = ',',
+        value_name = "NAME",
+        help_heading = "Target"
+    )]
     pub(crate) group: Vec<String>,
     /// Leave the group `dev` out, whatever is configured
     #[arg(long, env = "UNHECK_NO_DEV", value_parser = BoolishValueParser::new(), help_heading = "Target")]
@@ -137,7 +162,12 @@ pub(crate) struct IndexArgs {
     #[arg(long, env = "UNHECK_DEFAULT_INDEX", value_name = "URL")]
     pub(crate) default_index: Option<String>,
     /// A directory or page with links to wheels
-    #[arg(long, env = "UNHECK_FIND_LINKS", value_delimiter = ',', value_name = "PLACE")]
+    #[arg(
+        long,
+        env = "UNHECK_FIND_LINKS",
+        value_delimiter = ',',
+        value_name = "PLACE"
+    )]
     pub(crate) find_links: Vec<String>,
     /// Ask no index: only what `--find-links` has
     #[arg(long, env = "UNHECK_NO_INDEX", value_parser = BoolishValueParser::new())]
@@ -164,7 +194,12 @@ pub(crate) struct DebianArgs {
     #[arg(long, env = "UNHECK_KEYRING", value_name = "FILE")]
     pub(crate) keyring: Option<PathBuf>,
     /// Take this suite although its indexes have expired
-    #[arg(long, env = "UNHECK_ALLOW_EXPIRED_SUITE", value_delimiter = ',', value_name = "SUITE")]
+    #[arg(
+        long,
+        env = "UNHECK_ALLOW_EXPIRED_SUITE",
+        value_delimiter = ',',
+        value_name = "SUITE"
+    )]
     pub(crate) allow_expired_suite: Vec<String>,
 }
 
@@ -203,22 +238,48 @@ pub(crate) struct BuildArgs {
     #[command(flatten)]
     pub(crate) choices: Choices,
     /// Where it goes [default: dist/NAME-VERSION.oci.tar in the project]
-    #[arg(short, long, env = "UNHECK_OUTPUT", value_name = "PATH", help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        env = "UNHECK_OUTPUT",
+        value_name = "PATH",
+        help_heading = "Output"
+    )]
     pub(crate) output: Option<PathBuf>,
     /// What is built
     #[arg(long, env = "UNHECK_FORMAT", value_enum, default_value_t = Format::Image, help_heading = "Output")]
     pub(crate) format: Format,
     /// What it starts: a command line or `module:function` [default: the only script, `__main__.py`, `main.py`, `app.py`]
-    #[arg(long, env = "UNHECK_ENTRY", value_name = "ENTRY", help_heading = "Output")]
+    #[arg(
+        long,
+        env = "UNHECK_ENTRY",
+        value_name = "ENTRY",
+        help_heading = "Output"
+    )]
     pub(crate) entry: Option<String>,
     /// What is left out: `none`, or `safe`, which cannot change behaviour [default: safe]
-    #[arg(long, env = "UNHECK_TRIM", value_name = "LEVEL", help_heading = "Output")]
+    #[arg(
+        long,
+        env = "UNHECK_TRIM",
+        value_name = "LEVEL",
+        help_heading = "Output"
+    )]
     pub(crate) trim: Option<TrimLevel>,
     /// `zstd` or `gzip`, with a level such as `zstd:19` [default: zstd]
-    #[arg(long, env = "UNHECK_COMPRESSION", value_name = "KIND", help_heading = "Output")]
+    #[arg(
+        long,
+        env = "UNHECK_COMPRESSION",
+        value_name = "KIND",
+        help_heading = "Output"
+    )]
     pub(crate) compression: Option<Compression>,
     /// The name under which `docker load` and `podman load` file it
-    #[arg(long, env = "UNHECK_TAG", value_name = "NAME:TAG", help_heading = "Output")]
+    #[arg(
+        long,
+        env = "UNHECK_TAG",
+        value_name = "NAME:TAG",
+        help_heading = "Output"
+    )]
     pub(crate) tag: Option<String>,
     /// Do not run what was built
     #[arg(long, env = "UNHECK_NO_VERIFY", value_parser = BoolishValueParser::new(), help_heading = "Output")]
@@ -308,7 +369,12 @@ pub(crate) enum CacheVerb {
     #[command(after_help = "Example: unheck cache prune --unused-for 7")]
     Prune {
         /// Keep what was used in so many days
-        #[arg(long, env = "UNHECK_UNUSED_FOR", default_value_t = 30, value_name = "DAYS")]
+        #[arg(
+            long,
+            env = "UNHECK_UNUSED_FOR",
+            default_value_t = 30,
+            value_name = "DAYS"
+        )]
         unused_for: u32,
     },
 }
@@ -330,7 +396,9 @@ fn variable(text: &str) -> Result<(String, String), String> {
 /// The command with values of the environment hidden: an index address may hold a password.
 pub(crate) fn command() -> clap::Command {
     fn hidden(command: clap::Command) -> clap::Command {
-        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hidden)
+        command
+            .mut_args(|arg| arg.hide_env_values(true))
+            .mut_subcommands(hidden)
     }
     hidden(Cli::command())
 }
@@ -344,7 +412,10 @@ mod tests {
         let command = command();
         command.clone().debug_assert();
         for verb in command.get_subcommands() {
-            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = verb
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let example = format!("Example: unheck {}", verb.get_name());
             assert!(help.starts_with(&example), "{}: {help}", verb.get_name());
         }
@@ -353,13 +424,22 @@ mod tests {
     #[test]
     fn every_option_has_its_variable() {
         for verb in command().get_subcommands() {
-            for option in verb.get_opts().filter(|option| !["help", "version"].contains(&option.get_id().as_str())) {
+            for option in verb
+                .get_opts()
+                .filter(|option| !["help", "version"].contains(&option.get_id().as_str()))
+            {
                 let long = option.get_long().expect("every option has a long name");
                 let name = long.replace('-', "_").to_uppercase();
-                let variable = option.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+                let variable = option
+                    .get_env()
+                    .and_then(|name| name.to_str())
+                    .unwrap_or_default();
                 // `run` takes one platform where `build` takes several.
                 let expected = [format!("UNHECK_{name}"), format!("UNHECK_RUN_{name}")];
-                assert!(expected.iter().any(|one| one == variable), "{long}: {variable}");
+                assert!(
+                    expected.iter().any(|one| one == variable),
+                    "{long}: {variable}"
+                );
             }
         }
     }

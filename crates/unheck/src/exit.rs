@@ -43,12 +43,18 @@ pub(crate) fn panics_are_bugs() {
     std::panic::set_hook(Box::new(|panic| {
         let mut stderr = std::io::stderr().lock();
         let _ = writeln!(stderr, "error: this is a bug in unheck: {panic}");
-        let _ = writeln!(stderr, "hint: please report it with the command line and the lines above");
+        let _ = writeln!(
+            stderr,
+            "hint: please report it with the command line and the lines above"
+        );
         end(BUG);
     }));
 }
 
-#[expect(clippy::exit, reason = "a panic may be in any thread; nothing after it can be trusted")]
+#[expect(
+    clippy::exit,
+    reason = "a panic may be in any thread; nothing after it can be trusted"
+)]
 fn end(code: u8) -> ! {
     std::process::exit(code.into())
 }
@@ -59,7 +65,14 @@ mod tests {
 
     #[test]
     fn every_class_has_its_own_code_and_none_is_101() {
-        let all = [Class::Verdict, Class::Input, Class::Outside, Class::Sandbox, Class::Limit, Class::Bug];
+        let all = [
+            Class::Verdict,
+            Class::Input,
+            Class::Outside,
+            Class::Sandbox,
+            Class::Limit,
+            Class::Bug,
+        ];
         assert_eq!(all.map(of), [1, 2, 3, 4, 5, 70]);
     }
 }

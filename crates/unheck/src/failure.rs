@@ -63,14 +63,18 @@ impl Explain for CliError {
     fn class(&self) -> Class {
         match self {
             Self::Cache(error) if error.is_no_space() => Class::Limit,
-            Self::Cache(unheck_store::StoreError::Io { .. }) | Self::Walk(_) | Self::Output(_) => Class::Outside,
+            Self::Cache(unheck_store::StoreError::Io { .. }) | Self::Walk(_) | Self::Output(_) => {
+                Class::Outside
+            }
             _ => Class::Input,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoPlatform => vec!["choose one: `--platform linux/amd64` or `--platform linux/arm64`".to_owned()],
+            Self::NoPlatform => {
+                vec!["choose one: `--platform linux/amd64` or `--platform linux/arm64`".to_owned()]
+            }
             Self::NoCache => vec!["choose a directory: `--cache-dir DIR`".to_owned()],
             Self::Cache(error) => error.hint().into_iter().collect(),
             _ => Vec::new(),
@@ -99,13 +103,21 @@ impl Failure {
         failure
     }
 
+    /// The same on the heap, where an answer passes through many hands.
+    pub(crate) fn boxed<E: Explain + 'static>(error: E) -> Box<Self> {
+        Box::new(Self::of(&error))
+    }
+
     /// Errors that hold several problems, of which none is the cause of another.
     fn take_several(&mut self, error: &(dyn std::error::Error + 'static)) {
-        let lock = error
-            .downcast_ref::<MakeLockError>()
-            .or_else(|| error.downcast_ref::<Box<MakeLockError>>().map(|boxed| &**boxed));
+        let lock = error.downcast_ref::<MakeLockError>().or_else(|| {
+            error
+                .downcast_ref::<Box<MakeLockError>>()
+                .map(|boxed| &**boxed)
+        });
         if let Some(MakeLockError::Unmet(list)) = lock {
-            self.problems.extend(list.iter().map(|unmet| (unmet.to_string(), causes(unmet))));
+            self.problems
+                .extend(list.iter().map(|unmet| (unmet.to_string(), causes(unmet))));
         }
         if let Some(BuildError::Broken(findings)) = error.downcast_ref() {
             self.findings.clone_from(findings);
@@ -123,7 +135,10 @@ impl Failure {
             for failure in &error.failures {
                 self.problems.push((failure.to_string(), causes(failure)));
                 for (url, reason) in &failure.others {
-                    let text = format!("cannot fetch `{}` from `{url}` either: {reason}", failure.label);
+                    let text = format!(
+                        "cannot fetch `{}` from `{url}` either: {reason}",
+                        failure.label
+                    );
                     self.problems.push((text, causes(reason)));
                 }
             }
@@ -131,9 +146,9 @@ impl Failure {
     }
 }
 
-impl<E: Explain + 'static> From<E> for Failure {
+impl<E: Explain + 'static> From<E> for Box<Failure> {
     fn from(error: E) -> Self {
-        Self::of(&error)
+        Failure::boxed(error)
     }
 }
 

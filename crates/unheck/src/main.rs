@@ -21,12 +21,19 @@ use clap::FromArgMatches as _;
 fn main() -> ExitCode {
     unheck_sandbox::helper_main_if_asked();
     exit::panics_are_bugs();
-    let cli = match cli::command().try_get_matches().and_then(|matches| cli::Cli::from_arg_matches(&matches)) {
+    let cli = match cli::command()
+        .try_get_matches()
+        .and_then(|matches| cli::Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout; a closed pipe there is nobody's fault.
             let _ = error.print();
-            return if error.use_stderr() { exit::USAGE.into() } else { exit::DONE.into() };
+            return if error.use_stderr() {
+                exit::USAGE.into()
+            } else {
+                exit::DONE.into()
+            };
         }
     };
     let surroundings = surroundings::Surroundings::read();

@@ -28,7 +28,7 @@ pub(crate) fn session(
     project: &Project,
     surroundings: &Surroundings,
     reporter: Arc<dyn Reporter>,
-) -> Result<Session, Failure> {
+) -> Result<Session, Box<Failure>> {
     let root = std::path::absolute(&project.root).unwrap_or_else(|_| project.root.clone());
     let mut inputs = Inputs::new(root.clone(), Source::Pyproject(root.join("pyproject.toml")));
     inputs.index = settings.index.clone();
@@ -50,7 +50,7 @@ pub(crate) fn plain(
     offline: bool,
     surroundings: &Surroundings,
     reporter: Arc<dyn Reporter>,
-) -> Result<Session, Failure> {
+) -> Result<Session, Box<Failure>> {
     let net = Net::new(store(cache)?, Arc::clone(&reporter), offline)?;
     Ok(Session {
         net,
@@ -72,7 +72,10 @@ fn keyring(settings: &Settings) -> Result<Keyring, CliError> {
     let mut keyring = Keyring::debian();
     if let Some(path) = &settings.keyring {
         let bytes = fs_err::read(path).map_err(CliError::ReadKeyring)?;
-        let more = Keyring::from_bytes(&bytes).map_err(|source| CliError::Keyring { path: path.clone(), source })?;
+        let more = Keyring::from_bytes(&bytes).map_err(|source| CliError::Keyring {
+            path: path.clone(),
+            source,
+        })?;
         keyring.merge(more);
     }
     Ok(keyring)

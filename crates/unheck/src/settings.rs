@@ -49,9 +49,24 @@ pub(crate) struct Cache {
 impl Cache {
     /// `--cache-dir`, `UNHECK_CACHE_DIR`, `$XDG_CACHE_HOME/unheck`, `~/.cache/unheck`.
     pub(crate) fn find(common: &Common, surroundings: &Surroundings) -> Result<Self, CliError> {
-        let xdg = || surroundings.xdg_cache.as_ref().map(|directory| directory.join("unheck"));
-        let home = || surroundings.home.as_ref().map(|directory| directory.join(".cache/unheck"));
-        let root = common.cache_dir.clone().or_else(xdg).or_else(home).ok_or(CliError::NoCache)?;
+        let xdg = || {
+            surroundings
+                .xdg_cache
+                .as_ref()
+                .map(|directory| directory.join("unheck"))
+        };
+        let home = || {
+            surroundings
+                .home
+                .as_ref()
+                .map(|directory| directory.join(".cache/unheck"))
+        };
+        let root = common
+            .cache_dir
+            .clone()
+            .or_else(xdg)
+            .or_else(home)
+            .ok_or(CliError::NoCache)?;
         Ok(Self { root })
     }
 
@@ -77,21 +92,38 @@ impl Settings {
         let config = &project.config;
         let debian = &choices.debian;
         let epoch = surroundings.source_date_epoch.as_ref();
-        let source_date_epoch =
-            epoch.map(|text| text.trim().parse().map_err(|_| CliError::Epoch(text.clone()))).transpose()?;
+        let source_date_epoch = epoch
+            .map(|text| {
+                text.trim()
+                    .parse()
+                    .map_err(|_| CliError::Epoch(text.clone()))
+            })
+            .transpose()?;
         Ok(Self {
             lock: lock_options(choices, config, surroundings)?,
             index: index(&choices.index, common.offline),
             mirrors: Mirrors {
-                debian: debian.mirror.clone().or_else(|| config.mirrors.debian.clone()),
-                // A security archive that is configured belongs to the main one that is configured.
-                security: debian
-                    .security_mirror
+                debian: debian
+                    .mirror
                     .clone()
-                    .or_else(|| config.mirrors.security.clone().filter(|_| debian.mirror.is_none())),
-                snapshot: debian.snapshot_mirror.clone().or_else(|| config.mirrors.snapshot.clone()),
+                    .or_else(|| config.mirrors.debian.clone()),
+                // A security archive that is configured belongs to the main one that is configured.
+                security: debian.security_mirror.clone().or_else(|| {
+                    config
+                        .mirrors
+                        .security
+                        .clone()
+                        .filter(|_| debian.mirror.is_none())
+                }),
+                snapshot: debian
+                    .snapshot_mirror
+                    .clone()
+                    .or_else(|| config.mirrors.snapshot.clone()),
             },
-            keyring: debian.keyring.clone().or_else(|| Some(project.root.join(config.keyring.as_ref()?))),
+            keyring: debian
+                .keyring
+                .clone()
+                .or_else(|| Some(project.root.join(config.keyring.as_ref()?))),
             allow_expired: debian.allow_expired_suite.clone(),
             cache: Cache::find(common, surroundings)?,
             offline: common.offline,
@@ -109,7 +141,10 @@ impl Settings {
                 (_, true) => LockMode::Frozen,
                 _ => LockMode::Renew,
             },
-            output: args.output.clone().unwrap_or_else(|| default_output(project)),
+            output: args
+                .output
+                .clone()
+                .unwrap_or_else(|| default_output(project)),
             entry: args.entry.clone(),
             trim: args.trim.or(config.trim).unwrap_or_default(),
             compression: args.compression.or(config.compression).unwrap_or_default(),
@@ -121,17 +156,35 @@ impl Settings {
 
 /// `dist/NAME-VERSION.oci.tar` in the project, as build frontends do with wheels.
 fn default_output(project: &Project) -> PathBuf {
-    let version = project.version.as_ref().map(|version| format!("-{version}")).unwrap_or_default();
+    let version = project
+        .version
+        .as_ref()
+        .map(|version| format!("-{version}"))
+        .unwrap_or_default();
     let name: String = format!("{}{version}", project.name)
         .chars()
-        .map(|c| if c.is_alphanumeric() || "-_.+!".contains(c) { c } else { '-' })
+        .map(|c| {
+            if c.is_alphanumeric() || "-_.+!".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect();
     let name = name.trim_start_matches('.');
-    let directory = if project.root == std::path::Path::new(".") { PathBuf::new() } else { project.root.clone() };
+    let directory = if project.root == std::path::Path::new(".") {
+        PathBuf::new()
+    } else {
+        project.root.clone()
+    };
     directory.join(format!("dist/{name}.oci.tar"))
 }
 
-fn lock_options(choices: &Choices, config: &Config, surroundings: &Surroundings) -> Result<LockOptions, CliError> {
+fn lock_options(
+    choices: &Choices,
+    config: &Config,
+    surroundings: &Surroundings,
+) -> Result<LockOptions, CliError> {
     let mut platforms = first(&choices.platform, &config.platforms);
     if platforms.is_empty() {
         platforms = vec![Platform::host().ok_or(CliError::NoPlatform)?];
@@ -149,7 +202,11 @@ fn lock_options(choices: &Choices, config: &Config, surroundings: &Surroundings)
     }
     Ok(LockOptions {
         platforms,
-        suite: choices.suite.clone().or_else(|| config.suite.clone()).unwrap_or_else(|| SUITE.to_owned()),
+        suite: choices
+            .suite
+            .clone()
+            .or_else(|| config.suite.clone())
+            .unwrap_or_else(|| SUITE.to_owned()),
         python: choices.python.clone().or_else(|| config.python.clone()),
         provider: choices.provider.map_or(configured, Provider::from),
         extras: sorted(first(&choices.extra, &config.extras)),
@@ -161,7 +218,11 @@ fn lock_options(choices: &Choices, config: &Config, surroundings: &Surroundings)
 }
 
 fn first<T: Clone>(flags: &[T], config: &[T]) -> Vec<T> {
-    if flags.is_empty() { config.to_vec() } else { flags.to_vec() }
+    if flags.is_empty() {
+        config.to_vec()
+    } else {
+        flags.to_vec()
+    }
 }
 
 fn sorted(mut list: Vec<String>) -> Vec<String> {
@@ -184,17 +245,38 @@ fn index(args: &IndexArgs, offline: bool) -> IndexSettings {
 /// Indexes of flags and environment as the lock's staleness sees them: another password is no
 /// other index.
 fn named_indexes(args: &IndexArgs, surroundings: &Surroundings) -> Vec<String> {
-    const VARIABLES: [&str; 6] =
-        ["UV_DEFAULT_INDEX", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX"];
+    const VARIABLES: [&str; 6] = [
+        "UV_DEFAULT_INDEX",
+        "UV_INDEX",
+        "UV_EXTRA_INDEX_URL",
+        "UV_INDEX_URL",
+        "UV_FIND_LINKS",
+        "UV_NO_INDEX",
+    ];
     let mut named = Vec::new();
-    named.extend(args.default_index.iter().map(|url| format!("default {}", bare(url))));
+    named.extend(
+        args.default_index
+            .iter()
+            .map(|url| format!("default {}", bare(url))),
+    );
     named.extend(args.index.iter().map(|url| format!("index {}", bare(url))));
-    named.extend(args.find_links.iter().map(|url| format!("links {}", bare(url))));
+    named.extend(
+        args.find_links
+            .iter()
+            .map(|url| format!("links {}", bare(url))),
+    );
     if args.no_index {
         named.push("no index".to_owned());
     }
     for name in VARIABLES {
-        let Some(value) = surroundings.resolver.0.get(name).filter(|value| !value.is_empty()) else { continue };
+        let Some(value) = surroundings
+            .resolver
+            .0
+            .get(name)
+            .filter(|value| !value.is_empty())
+        else {
+            continue;
+        };
         let words: Vec<String> = value.split_whitespace().map(bare).collect();
         named.push(format!("{name} {}", words.join(" ")));
     }
@@ -203,10 +285,14 @@ fn named_indexes(args: &IndexArgs, surroundings: &Surroundings) -> Vec<String> {
 
 /// A URL without user and password.
 fn bare(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{path}")
 }
 
@@ -219,20 +305,32 @@ mod tests {
 
     fn project(config: &str) -> (tempfile::TempDir, Project) {
         let directory = tempfile::tempdir().expect("directory");
-        let text = format!("[project]\nname = \"Shop\"\nversion = \"1.2\"\n[tool.unheck]\n{config}");
+        let text =
+            format!("[project]\nname = \"Shop\"\nversion = \"1.2\"\n[tool.unheck]\n{config}");
         fs_err::write(directory.path().join("pyproject.toml"), text).expect("file");
         let project = unheck_engine::input::read(directory.path()).expect("project");
         (directory, project)
     }
 
     fn settings(config: &str, flags: &[&str]) -> (Settings, BuildRequest) {
-        let words = ["unheck", "build", "--cache-dir", "/c"].into_iter().chain(flags.iter().copied());
-        let matches = crate::cli::command().try_get_matches_from(words).expect("arguments");
+        let words = ["unheck", "build", "--cache-dir", "/c"]
+            .into_iter()
+            .chain(flags.iter().copied());
+        let matches = crate::cli::command()
+            .try_get_matches_from(words)
+            .expect("arguments");
         let cli = Cli::from_arg_matches(&matches).expect("arguments");
-        let Verb::Build(args) = &cli.verb else { panic!("verb") };
+        let Verb::Build(args) = &cli.verb else {
+            panic!("verb")
+        };
         let (_directory, project) = project(config);
-        let settings =
-            Settings::resolve(&args.choices, &cli.common, &project, &Surroundings::default()).expect("settings");
+        let settings = Settings::resolve(
+            &args.choices,
+            &cli.common,
+            &project,
+            &Surroundings::default(),
+        )
+        .expect("settings");
         let request = settings.build_request(args, &project);
         (settings, request)
     }
@@ -246,7 +344,16 @@ mod tests {
         assert_eq!(one.lock.platforms, [Platform::LinuxArm64]);
         assert_eq!(one.lock.extras, ["a", "b"]);
         assert_eq!(request.trim.to_string(), "none");
-        let flags = ["--suite", "sid", "--platform", "arm64,amd64,amd64", "--trim", "safe", "--extra", "c"];
+        let flags = [
+            "--suite",
+            "sid",
+            "--platform",
+            "arm64,amd64,amd64",
+            "--trim",
+            "safe",
+            "--extra",
+            "c",
+        ];
         let (one, request) = settings(config, &flags);
         assert_eq!(one.lock.suite, "sid");
         assert_eq!(one.lock.platforms, Platform::ALL);
@@ -257,10 +364,24 @@ mod tests {
     #[test]
     fn the_provider_follows_from_the_configuration() {
         let zeros = "0".repeat(64);
-        let archive = format!("[tool.unheck.standalone.\"linux/amd64\"]\nurl = \"x\"\nsha256 = \"{zeros}\"\n");
-        assert_eq!(settings(&archive, &[]).0.lock.provider, Provider::Standalone);
-        assert_eq!(settings("prefix = \"/opt/py\"\n", &[]).0.lock.provider, Provider::Prefix);
-        assert_eq!(settings(&archive, &["--provider", "debian"]).0.lock.provider, Provider::Debian);
+        let archive = format!(
+            "[tool.unheck.standalone.\"linux/amd64\"]\nurl = \"x\"\nsha256 = \"{zeros}\"\n"
+        );
+        assert_eq!(
+            settings(&archive, &[]).0.lock.provider,
+            Provider::Standalone
+        );
+        assert_eq!(
+            settings("prefix = \"/opt/py\"\n", &[]).0.lock.provider,
+            Provider::Prefix
+        );
+        assert_eq!(
+            settings(&archive, &["--provider", "debian"])
+                .0
+                .lock
+                .provider,
+            Provider::Debian
+        );
         let no_dev = settings("groups = [\"dev\", \"web\"]\n", &["--no-dev"]).0;
         assert_eq!(no_dev.lock.groups, ["web"]);
     }
@@ -268,12 +389,19 @@ mod tests {
     #[test]
     fn the_default_output_is_named_after_name_and_version() {
         let (_, request) = settings("", &[]);
-        assert!(request.output.ends_with("dist/Shop-1.2.oci.tar"), "{}", request.output.display());
+        assert!(
+            request.output.ends_with("dist/Shop-1.2.oci.tar"),
+            "{}",
+            request.output.display()
+        );
     }
 
     #[test]
     fn passwords_are_no_part_of_an_indexs_identity() {
-        assert_eq!(bare("https://me:p@ss@h.test/simple?x=1"), "https://h.test/simple?x=1");
+        assert_eq!(
+            bare("https://me:p@ss@h.test/simple?x=1"),
+            "https://h.test/simple?x=1"
+        );
         assert_eq!(bare("name=https://h.test/a@b"), "name=https://h.test/a@b");
         assert_eq!(bare("wheels"), "wheels");
         let (one, _) = settings("", &["--index", "https://u:p@h.test/s"]);
@@ -286,17 +414,28 @@ mod tests {
         let (settings, _) = settings("", &[]);
         assert_eq!(settings.cache.store(), PathBuf::from("/c/store"));
         let cli = |words: &[&str]| {
-            let matches = crate::cli::command().try_get_matches_from(words).expect("arguments");
+            let matches = crate::cli::command()
+                .try_get_matches_from(words)
+                .expect("arguments");
             Cli::from_arg_matches(&matches).expect("arguments").common
         };
         let none = cli(&["unheck", "cache", "dir"]);
         if none.cache_dir.is_some() {
             return;
         }
-        let mut around = Surroundings { home: Some("/h".into()), ..Surroundings::default() };
-        assert_eq!(Cache::find(&none, &around).expect("home").root, PathBuf::from("/h/.cache/unheck"));
+        let mut around = Surroundings {
+            home: Some("/h".into()),
+            ..Surroundings::default()
+        };
+        assert_eq!(
+            Cache::find(&none, &around).expect("home").root,
+            PathBuf::from("/h/.cache/unheck")
+        );
         around.xdg_cache = Some("/x".into());
-        assert_eq!(Cache::find(&none, &around).expect("xdg").root, PathBuf::from("/x/unheck"));
+        assert_eq!(
+            Cache::find(&none, &around).expect("xdg").root,
+            PathBuf::from("/x/unheck")
+        );
         assert!(Cache::find(&none, &Surroundings::default()).is_err());
     }
 }

@@ -24,19 +24,30 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Reads all of it.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads environment and clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads environment and clock"
+    )]
     pub(crate) fn read() -> Self {
-        let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let resolver: BTreeMap<String, String> = Environment::NAMES
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
             .collect();
         Self {
-            now: since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
+            now: since.map_or(0, |since| {
+                i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+            }),
             home: path("HOME"),
             xdg_cache: path("XDG_CACHE_HOME").filter(|path| path.is_absolute()),
-            source_date_epoch: std::env::var("SOURCE_DATE_EPOCH").ok().filter(|text| !text.is_empty()),
+            source_date_epoch: std::env::var("SOURCE_DATE_EPOCH")
+                .ok()
+                .filter(|text| !text.is_empty()),
             resolver: Environment(resolver),
             apt: PathBuf::from("/etc/apt"),
         }

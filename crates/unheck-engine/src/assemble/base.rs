@@ -29,7 +29,10 @@ pub(super) fn add(tree: &mut Tree, layout: &Layout, target: &Target) -> Result<(
     for directory in ["tmp", "var/tmp"] {
         tree.insert(path(directory), Node::dir(generated()).with_mode(0o1777))?;
     }
-    let home = Node { owner: NONROOT, ..Node::dir(generated()).with_mode(0o700) };
+    let home = Node {
+        owner: NONROOT,
+        ..Node::dir(generated()).with_mode(0o700)
+    };
     tree.insert(path("home/nonroot"), home)?;
     for (name, text) in files() {
         tree.insert(path(name), Node::file(generated(), Content::inline(text)))?;
@@ -53,5 +56,9 @@ fn files() -> [(&'static str, String); 3] {
     let group = format!("root:x:0:\nnogroup:x:65534:\nnonroot:x:{NONROOT}:\n");
     let nsswitch =
         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n".to_owned();
-    [("etc/passwd", passwd), ("etc/group", group), ("etc/nsswitch.conf", nsswitch)]
+    [
+        ("etc/passwd", passwd),
+        ("etc/group", group),
+        ("etc/nsswitch.conf", nsswitch),
+    ]
 }

@@ -15,8 +15,11 @@ pub(super) fn add(tree: &mut Tree, store: &Store, target: &Target) -> Result<(),
     for deb in &target.debs {
         let pack = deb_pack(store, &deb.name, &deb.sha256)?;
         let origin = Origin::Deb(deb.name.clone());
-        let entries: BTreeMap<TreePath, &PackEntry> =
-            pack.entries().iter().map(|entry| (usrmerge(&entry.path), entry)).collect();
+        let entries: BTreeMap<TreePath, &PackEntry> = pack
+            .entries()
+            .iter()
+            .map(|entry| (usrmerge(&entry.path), entry))
+            .collect();
         for (path, entry) in chosen(deb, &entries)? {
             if let Some(node) = node(&deb.sha256, entry, &entries, &origin) {
                 tree.insert(path.clone(), node)?;
@@ -50,7 +53,10 @@ fn chosen<'e>(
         .keys()
         .map(|path| match entries.get(path) {
             Some(entry) => Ok((path.clone(), *entry)),
-            None => Err(AssembleError::NoFile { package: deb.name.clone(), path: path.clone() }),
+            None => Err(AssembleError::NoFile {
+                package: deb.name.clone(),
+                path: path.clone(),
+            }),
         })
         .collect()
 }
@@ -64,10 +70,22 @@ fn node(
     match &entry.kind {
         PackKind::Dir => Some(Node::dir(origin.clone())),
         PackKind::Symlink(target) => Some(Node::symlink(origin.clone(), target)),
-        PackKind::File { offset, len, digest } => {
-            let content =
-                Content::Part { archive: deb_pack_key(archive), offset: *offset, len: *len, digest: *digest };
-            let mode = if entry.mode & 0o111 != 0 { 0o755 } else { 0o644 };
+        PackKind::File {
+            offset,
+            len,
+            digest,
+        } => {
+            let content = Content::Part {
+                archive: deb_pack_key(archive),
+                offset: *offset,
+                len: *len,
+                digest: *digest,
+            };
+            let mode = if entry.mode & 0o111 != 0 {
+                0o755
+            } else {
+                0o644
+            };
             Some(Node::file(origin.clone(), content).with_mode(mode))
         }
         PackKind::Hardlink(target) => {
@@ -85,9 +103,16 @@ fn node(
 fn database(tree: &mut Tree, deb: &Deb, pack: &Pack) -> Result<(), AssembleError> {
     let origin = Origin::Deb(deb.name.clone());
     let meta = pack.meta();
-    let text = |key: &str| meta.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let text = |key: &str| {
+        meta.get(key)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+    };
     let ships = |path: &str| {
-        TreePath::new(path).is_ok_and(|path| tree.get(&usrmerge(&path)).is_some_and(|node| node.origin == origin))
+        TreePath::new(path).is_ok_and(|path| {
+            tree.get(&usrmerge(&path))
+                .is_some_and(|node| node.origin == origin)
+        })
     };
     let mut sums = String::new();
     for line in text("md5sums").lines() {

@@ -7,19 +7,24 @@ mod base;
 mod debs;
 mod os;
 
-use std::collections::BTreeMap;
+pub(crate) use os::{BUNDLE, is_certificate};
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 
+use rayon::prelude::*;
 use unheck_base::{Digest, Hasher, TreePath};
 use unheck_store::{Pack, Store};
 
-use crate::debian::WorldError;
+use crate::debian::{WorldError, deb_pack};
 use crate::explain::{Class, Explain};
 use crate::input::{AppFileKind, AppFiles};
 use crate::layout::{APP_DIR, Layout};
 use crate::lock::{Lock, Provider, Target};
 use crate::provider::ProviderError;
+use crate::scan::is_test_path;
+use crate::steps::rewrite_records;
 use crate::tree::{ConflictError, Content, Kind, Node, Origin, Tree};
 use crate::wheels::{UseWheelError, install, open_wheel};
 
@@ -101,8 +106,14 @@ impl Explain for AssembleError {
 ///
 /// # Errors
 /// [`AssembleError`]; a damaged blob or pack is a [`unheck_store::Corruption`] among the causes.
-pub fn assemble(store: &Store, lock: &Lock, target: &Target, app: &AppPart) -> Result<Tree, AssembleError> {
+pub fn assemble(
+    store: &Store,
+    lock: &Lock,
+    target: &Target,
+    app: &AppPart,
+) -> Result<Tree, AssembleError> {
     let layout = Layout::of(&target.interpreter);
+    unpack(store, lock, target)?;
     let mut tree = Tree::new();
     base::add(&mut tree, &layout, target)?;
     debs::add(&mut tree, store, target)?;
@@ -110,14 +121,36 @@ pub fn assemble(store: &Store, lock: &Lock, target: &Target, app: &AppPart) -> R
         crate::provider::add(&mut tree, store, target)?;
     }
     for wheel in &target.wheels {
-        let Some((package, file)) = lock.wheel(wheel) else { continue };
+        let Some((package, file)) = lock.wheel(wheel) else {
+            continue;
+        };
         let origin = Origin::Distribution(package.name.clone());
         let requested = lock.plan.roots.contains(&package.name);
-        add_wheel(&mut tree, store, (wheel, &file.hashes.sha256), &layout, (&origin, requested))?;
+        add_wheel(
+            &mut tree,
+            store,
+            (wheel, &file.hashes.sha256),
+            &layout,
+            (&origin, requested),
+        )?;
     }
     add_app(&mut tree, store, app, &layout)?;
     os::add(&mut tree, store, target)?;
     Ok(tree)
+}
+
+/// Unpacks every archive of the target that the store does not have unpacked, side by side.
+fn unpack(store: &Store, lock: &Lock, target: &Target) -> Result<(), AssembleError> {
+    target
+        .debs
+        .par_iter()
+        .try_for_each(|deb| deb_pack(store, &deb.name, &deb.sha256).map(drop))?;
+    target
+        .wheels
+        .par_iter()
+        .filter_map(|wheel| lock.wheel(wheel))
+        .try_for_each(|(_, file)| open_wheel(store, &file.name, &file.hashes.sha256).map(drop))?;
+    Ok(())
 }
 
 fn add_wheel(
@@ -128,9 +161,27 @@ fn add_wheel(
     (origin, requested): (&Origin, bool),
 ) -> Result<(), AssembleError> {
     let open = open_wheel(store, name, digest)?;
+    let mut shared = BTreeSet::new();
     for (path, node) in install(&open, layout, origin, requested)?.nodes {
-        tree.insert(path, node)?;
+        let inner = path
+            .as_str()
+            .strip_prefix(layout.site.as_str())
+            .unwrap_or_default();
+        let suite = is_test_path(inner.trim_start_matches('/'));
+        match tree.insert(path.clone(), node) {
+            Ok(()) => {}
+            // Many distributions install a top-level `tests` by mistake. Nobody imports it, so
+            // the first stays, and both records say what is there.
+            Err(ConflictError::SamePath {
+                first: Origin::Distribution(_),
+                ..
+            }) if suite => {
+                shared.insert(path);
+            }
+            Err(conflict) => return Err(conflict.into()),
+        }
     }
+    rewrite_records(tree, &layout.site, &shared);
     Ok(())
 }
 
@@ -138,13 +189,23 @@ fn add_wheel(
 ///
 /// # Errors
 /// [`AssembleError`].
-pub fn add_app(tree: &mut Tree, store: &Store, app: &AppPart, layout: &Layout) -> Result<(), AssembleError> {
+pub fn add_app(
+    tree: &mut Tree,
+    store: &Store,
+    app: &AppPart,
+    layout: &Layout,
+) -> Result<(), AssembleError> {
     for file in &app.files.files {
-        let path = TreePath::new(&format!("{APP_DIR}/{}", file.path)).expect("a tree path below another");
+        let path =
+            TreePath::new(&format!("{APP_DIR}/{}", file.path)).expect("a tree path below another");
         let node = match &file.kind {
             AppFileKind::Symlink(target) => Node::symlink(Origin::App, target),
             AppFileKind::File { len, digest } => {
-                let content = Content::Local { path: file.source.clone(), len: *len, digest: *digest };
+                let content = Content::Local {
+                    path: file.source.clone(),
+                    len: *len,
+                    digest: *digest,
+                };
                 let mode = if file.executable { 0o755 } else { 0o644 };
                 Node::file(Origin::App, content).with_mode(mode)
             }
@@ -155,8 +216,13 @@ pub fn add_app(tree: &mut Tree, store: &Store, app: &AppPart, layout: &Layout) -
         add_wheel(tree, store, (name, digest), layout, (&Origin::App, true))?;
     }
     for (name, reference) in &app.scripts {
-        let path = layout.scripts.join(name).expect("a command name has no slash");
-        let Some((module, attribute)) = reference.split_once(':') else { continue };
+        let path = layout
+            .scripts
+            .join(name)
+            .expect("a command name has no slash");
+        let Some((module, attribute)) = reference.split_once(':') else {
+            continue;
+        };
         let top = attribute.split('.').next().unwrap_or(attribute);
         let text = format!(
             "#!{}\nimport sys\n\nfrom {module} import {top}\n\nsys.exit({attribute}())\n",
@@ -164,7 +230,10 @@ pub fn add_app(tree: &mut Tree, store: &Store, app: &AppPart, layout: &Layout) -
         );
         // The app's wheel may bring the same command.
         if tree.get(&path).is_none() {
-            tree.insert(path, Node::file(Origin::App, Content::inline(text)).with_mode(0o755))?;
+            tree.insert(
+                path,
+                Node::file(Origin::App, Content::inline(text)).with_mode(0o755),
+            )?;
         }
     }
     Ok(())
@@ -179,7 +248,10 @@ pub struct PackReader<'s> {
 impl<'s> PackReader<'s> {
     /// A reader over the store that the tree's blobs and packs are in.
     pub fn new(store: &'s Store) -> Self {
-        Self { store, packs: Mutex::default() }
+        Self {
+            store,
+            packs: Mutex::default(),
+        }
     }
 
     /// The bytes of a file, at most `limit`.
@@ -191,7 +263,9 @@ impl<'s> PackReader<'s> {
         let mut reader = self.open(content)?.take(limit + 1);
         reader.read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
-            return Err(std::io::Error::other(format!("it has more than {limit} bytes")));
+            return Err(std::io::Error::other(format!(
+                "it has more than {limit} bytes"
+            )));
         }
         Ok(bytes)
     }
@@ -204,13 +278,23 @@ impl<'s> PackReader<'s> {
         let other = |error: unheck_store::StoreError| std::io::Error::other(error);
         Ok(match content {
             Content::Inline(bytes) => Box::new(std::io::Cursor::new(bytes.clone())),
-            Content::Blob { digest, .. } => Box::new(self.store.open_verified(digest).map_err(other)?),
-            Content::Part { archive, offset, len, digest } => {
-                Box::new(self.pack(archive)?.part(*offset, *len, digest))
+            Content::Blob { digest, .. } => {
+                Box::new(self.store.open_verified(digest).map_err(other)?)
             }
+            Content::Part {
+                archive,
+                offset,
+                len,
+                digest,
+            } => Box::new(self.pack(archive)?.part(*offset, *len, digest)),
             Content::Local { path, len, digest } => {
                 let file = fs_err::File::open(path)?;
-                Box::new(Unchanged { inner: file, left: *len, hasher: Hasher::new(), expected: *digest })
+                Box::new(Unchanged {
+                    inner: file,
+                    left: *len,
+                    hasher: Hasher::new(),
+                    expected: *digest,
+                })
             }
         })
     }

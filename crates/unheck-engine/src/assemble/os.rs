@@ -12,7 +12,14 @@ use crate::lock::Target;
 use crate::tree::{Content, Kind, Node, Origin, Tree};
 
 /// The bundle that OpenSSL, curl and Python look for on Debian.
-const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+pub(crate) const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+
+/// Where Debian's OpenSSL looks for everything (its `OPENSSLDIR`).
+const OPENSSL_DIR: &str = "usr/lib/ssl";
+
+/// Where it looks for the bundle. Packages before bookworm lack this link: they rely on one hashed
+/// link for each certificate, which a bundle replaces.
+const OPENSSL_BUNDLE: &str = "usr/lib/ssl/cert.pem";
 
 /// Most bytes of one certificate.
 const MAX_CERTIFICATE: u64 = 1 << 20;
@@ -28,23 +35,41 @@ pub(super) fn add(tree: &mut Tree, store: &Store, target: &Target) -> Result<(),
 fn certificates(tree: &mut Tree, store: &Store) -> Result<(), AssembleError> {
     let found: Vec<(TreePath, Content, Origin)> = tree
         .iter()
-        .filter(|(path, _)| path.is_under("usr/share/ca-certificates") && path.as_str().ends_with(".crt"))
-        .filter_map(|(path, node)| Some((path.clone(), node.content()?.clone(), node.origin.clone())))
+        .filter(|(path, _)| is_certificate(path))
+        .filter_map(|(path, node)| {
+            Some((path.clone(), node.content()?.clone(), node.origin.clone()))
+        })
         .collect();
-    let Some((_, _, origin)) = found.first().cloned() else { return Ok(()) };
+    let Some((_, _, origin)) = found.first().cloned() else {
+        return Ok(());
+    };
     let reader = PackReader::new(store);
     let mut bundle = Vec::new();
     for (path, content, _) in found {
-        let bytes = reader
-            .bytes(&content, MAX_CERTIFICATE)
-            .map_err(|source| AssembleError::Read { path: path.clone(), source })?;
+        let bytes =
+            reader
+                .bytes(&content, MAX_CERTIFICATE)
+                .map_err(|source| AssembleError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
         bundle.extend_from_slice(bytes.trim_ascii_end());
         bundle.push(b'\n');
         tree.remove(&path);
     }
     let path = TreePath::new(BUNDLE).expect("a constant path");
-    tree.replace(path, Node::file(origin, Content::inline(bundle)));
+    tree.replace(path, Node::file(origin.clone(), Content::inline(bundle)));
+    let link = TreePath::new(OPENSSL_BUNDLE).expect("a constant path");
+    let openssl = tree.iter().any(|(path, _)| path.is_under(OPENSSL_DIR));
+    if openssl && tree.get(&link).is_none() {
+        tree.replace(link, Node::symlink(origin, &format!("/{BUNDLE}")));
+    }
     Ok(())
+}
+
+/// A certificate that goes into the bundle.
+pub(crate) fn is_certificate(path: &TreePath) -> bool {
+    path.is_under("usr/share/ca-certificates") && path.as_str().ends_with(".crt")
 }
 
 /// `etc/ld.so.cache` over every library of Debian's, and `sbin/ldconfig`, because
@@ -65,17 +90,25 @@ fn loader_cache(tree: &mut Tree, target: &Target) -> Result<(), AssembleError> {
         .map(|(path, _)| (path.file_name().to_owned(), path.clone()))
         .collect();
     // A library in the directory itself wins over one of the same name below it.
-    libraries.sort_by_key(|(name, path)| (name.clone(), depth_below(path, &library_dir), path.clone()));
+    libraries
+        .sort_by_key(|(name, path)| (name.clone(), depth_below(path, &library_dir), path.clone()));
     libraries.dedup_by(|one, other| one.0 == other.0);
     let machine = target.platform.elf_machine();
     let entries: Vec<ldcache::Entry> = libraries
         .into_iter()
-        .map(|(soname, path)| ldcache::Entry { soname, path, machine })
+        .map(|(soname, path)| ldcache::Entry {
+            soname,
+            path,
+            machine,
+        })
         .collect();
     let cache = ldcache::write(&entries).map_err(AssembleError::LdCache)?;
     let generated = || Origin::Generated("loader-cache".to_owned());
     let constant = |text: &str| TreePath::new(text).expect("a constant path");
-    tree.replace(constant("etc/ld.so.cache"), Node::file(generated(), Content::inline(cache)));
+    tree.replace(
+        constant("etc/ld.so.cache"),
+        Node::file(generated(), Content::inline(cache)),
+    );
     let script = ldconfig(&entries, &Layout::of(&target.interpreter).python, target);
     tree.replace(
         constant("usr/sbin/ldconfig"),

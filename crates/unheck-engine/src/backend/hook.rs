@@ -75,10 +75,16 @@ pub(super) fn wheel(hook: &Hook<'_>) -> Result<(String, Digest), BackendError> {
     let scratch = Scratch::new(hook)?;
     let answer = run(hook, &scratch, "build_wheel")?;
     let wheels = scratch.out.join("wheels");
-    let wrong = |problem: String| BackendError::Answer { backend: reference(hook.system).to_owned(), problem };
+    let wrong = |problem: String| BackendError::Answer {
+        backend: reference(hook.system).to_owned(),
+        problem,
+    };
     let name = only_wheel(&wheels, &answer.wheel).map_err(wrong)?;
     let path = wheels.join(&name);
-    let failed = |source| BackendError::Scratch { path: path.clone(), source };
+    let failed = |source| BackendError::Scratch {
+        path: path.clone(),
+        source,
+    };
     let mut file = fs_err::File::open(&path).map_err(failed)?;
     let digest = hook.session.store().put_reader(&mut file, None)?;
     Ok((name, digest))
@@ -86,19 +92,29 @@ pub(super) fn wheel(hook: &Hook<'_>) -> Result<(String, Digest), BackendError> {
 
 /// The one wheel in a directory, which must be the one that the backend named.
 pub(super) fn only_wheel(directory: &Path, named: &str) -> Result<String, String> {
-    let entries = fs_err::read_dir(directory).map_err(|error| format!("left no directory of wheels: {error}"))?;
-    let mut names: Vec<String> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let entries = fs_err::read_dir(directory)
+        .map_err(|error| format!("left no directory of wheels: {error}"))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     names.retain(|name| name.ends_with(".whl"));
     names.sort();
     let [name] = names.as_slice() else {
         return Err(format!("left {} wheels instead of one", names.len()));
     };
     if name != named {
-        return Err(format!("named the wheel `{}` and left `{}`", named.escape_debug(), name.escape_debug()));
+        return Err(format!(
+            "named the wheel `{}` and left `{}`",
+            named.escape_debug(),
+            name.escape_debug()
+        ));
     }
     if name.parse::<WheelName>().is_err() {
-        return Err(format!("left `{}`, which is not the name of a wheel", name.escape_debug()));
+        return Err(format!(
+            "left `{}`, which is not the name of a wheel",
+            name.escape_debug()
+        ));
     }
     match fs_err::symlink_metadata(directory.join(name)) {
         Ok(found) if found.is_file() => Ok(name.clone()),
@@ -110,14 +126,20 @@ pub(super) fn only_wheel(directory: &Path, named: &str) -> Result<String, String
 ///
 /// # Errors
 /// [`BackendError`].
-pub(super) fn run(hook: &Hook<'_>, scratch: &Scratch, name: &'static str) -> Result<Answer, BackendError> {
+pub(super) fn run(
+    hook: &Hook<'_>,
+    scratch: &Scratch,
+    name: &'static str,
+) -> Result<Answer, BackendError> {
     let request = serde_json::json!({
         "hook": name,
         "backend": reference(hook.system),
         "backend_path": hook.system.backend_path,
     });
     let file = scratch.input.join("request.json");
-    fs_err::write(&file, request.to_string()).map_err(|source| BackendError::Scratch { path: file, source })?;
+    let written =
+        fs_err::write(&file, request.to_string()).and_then(|()| open_to_all(&scratch.input));
+    written.map_err(|source| BackendError::Scratch { path: file, source })?;
     let roots = environment(hook)?;
     let outcome = unheck_sandbox::run(&hook.session.helper, &spec(hook, scratch, &roots))?;
     let answer = read_answer(&scratch.out.join("answer.json"));
@@ -135,7 +157,13 @@ fn judge(
     let status = match outcome.status {
         Status::LimitHit(limit) => {
             let most = most(limit);
-            return Err(BackendError::Limit { backend: backend(), hook: name, limit: limit.to_string(), most, log: Log::of(&said) });
+            return Err(BackendError::Limit {
+                backend: backend(),
+                hook: name,
+                limit: limit.to_string(),
+                most,
+                log: Log::of(&said),
+            });
         }
         Status::Exited(code) => format!("exit code {code}"),
         Status::Signaled(signal) => format!("signal {signal}"),
@@ -145,17 +173,34 @@ fn judge(
         Some(answer) => {
             // The driver's own lines of a traceback tell nothing; the backend's output comes first.
             let trace = trace(&answer.trace);
-            let output = said.split("Traceback (most recent call last):").next().unwrap_or_default();
+            let output = said
+                .split("Traceback (most recent call last):")
+                .next()
+                .unwrap_or_default();
             let log = Log::of(&format!("{output}\n{trace}"));
             let mut hints = hints(&format!("{said}\n{trace}"));
             if answer.failed == "import" && hints.is_empty() {
-                hints.push("check `build-backend` and `backend-path` in `[build-system]`".to_owned());
+                hints.push(
+                    "check `build-backend` and `backend-path` in `[build-system]`".to_owned(),
+                );
             }
-            Err(BackendError::Failed { backend: backend(), hook: name, status, log, hints })
+            Err(BackendError::Failed {
+                backend: backend(),
+                hook: name,
+                status,
+                log,
+                hints,
+            })
         }
         None => {
             let hints = hints(&said);
-            Err(BackendError::Failed { backend: backend(), hook: name, status, log: Log::of(&said), hints })
+            Err(BackendError::Failed {
+                backend: backend(),
+                hook: name,
+                status,
+                log: Log::of(&said),
+                hints,
+            })
         }
     }
 }
@@ -221,8 +266,17 @@ fn spec(hook: &Hook<'_>, scratch: &Scratch, roots: &Roots) -> Spec {
         ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
         ("SOURCE_DATE_EPOCH", epoch(hook.epoch).to_string()),
     ];
-    let own = hook.project.config.build_env.iter().map(|(name, value)| (name.as_str(), value.clone()));
-    spec.env = fixed.into_iter().chain(own).map(|(name, value)| (name.into(), value.into())).collect();
+    let own = hook
+        .project
+        .config
+        .build_env
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.clone()));
+    spec.env = fixed
+        .into_iter()
+        .chain(own)
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
     spec.network = Network::None;
     spec.limits = Limits {
         memory: Some(MEMORY),
@@ -247,7 +301,10 @@ fn environment(hook: &Hook<'_>) -> Result<Roots, BackendError> {
     let store = hook.session.store();
     let tree = assemble(store, &lock, &target, &AppPart::default()).map_err(Box::new)?;
     // Packed as fast as can be: nobody but this machine reads it.
-    let compression = Compression::Zstd { level: 1, workers: 0 };
+    let compression = Compression::Zstd {
+        level: 1,
+        workers: 0,
+    };
     let mut layers = Vec::new();
     for planned in plan(&tree, &target) {
         layers.push(write_layer(store, &planned, compression)?.layer);
@@ -258,7 +315,10 @@ fn environment(hook: &Hook<'_>) -> Result<Roots, BackendError> {
 /// A lock that installs the build requirements into the interpreter and nothing else.
 pub(super) fn build_lock(target: &Target) -> (Lock, Target) {
     let packages = target.build_requires.iter().map(|wheel| Package {
-        name: wheel.name.parse::<WheelName>().map_or_else(|_| wheel.name.clone(), |name| name.project()),
+        name: wheel
+            .name
+            .parse::<WheelName>()
+            .map_or_else(|_| wheel.name.clone(), |name| name.project()),
         version: None,
         marker: None,
         requires_python: None,
@@ -275,10 +335,24 @@ pub(super) fn build_lock(target: &Target) -> (Lock, Target) {
         app_needs: Vec::new(),
         targets: Vec::new(),
     };
-    let lock = Lock { requires_python: None, packages: packages.collect(), plan };
+    let lock = Lock {
+        requires_python: None,
+        packages: packages.collect(),
+        plan,
+    };
     let build = Target {
-        wheels: target.build_requires.iter().map(|wheel| wheel.name.clone()).collect(),
-        debs: target.debs.iter().filter(|deb| deb.base).cloned().map(whole_libc).collect(),
+        wheels: target
+            .build_requires
+            .iter()
+            .map(|wheel| wheel.name.clone())
+            .collect(),
+        debs: target
+            .debs
+            .iter()
+            .filter(|deb| deb.base)
+            .cloned()
+            .map(whole_libc)
+            .collect(),
         notes: Vec::new(),
         build_requires: Vec::new(),
         ..target.clone()
@@ -307,8 +381,12 @@ impl Scratch {
     fn new(hook: &Hook<'_>) -> Result<Self, BackendError> {
         let directory = hook.session.store().temp_dir()?;
         let at = |name: &str| directory.path().join(name);
-        let scratch =
-            Self { source: at("src"), out: at("out"), input: at("in"), _directory: directory };
+        let scratch = Self {
+            source: at("src"),
+            out: at("out"),
+            input: at("in"),
+            _directory: directory,
+        };
         scratch.fill(hook.app, hook.epoch)?;
         Ok(scratch)
     }
@@ -339,6 +417,7 @@ impl Scratch {
                 }
             }
         }
+        open_to_all(&self.source).map_err(failed(&self.source))?;
         own(&self.source, &self.out).map_err(failed(&self.source))
     }
 }
@@ -349,6 +428,21 @@ fn settle(path: &Path, mode: u32, seconds: i64) -> std::io::Result<()> {
     let since = Duration::from_secs(u64::try_from(epoch(seconds)).unwrap_or_default());
     file.file().set_modified(std::time::UNIX_EPOCH + since)?;
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// Gives directories and files the modes that they have whatever the umask is, and that the user
+/// inside, who may be another, can read.
+fn open_to_all(directory: &Path) -> std::io::Result<()> {
+    for entry in walkdir::WalkDir::new(directory) {
+        let entry = entry?;
+        if entry.file_type().is_dir() {
+            fs_err::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o755))?;
+        } else if entry.file_type().is_file() {
+            let mode = entry.metadata()?.mode() | 0o644;
+            fs_err::set_permissions(entry.path(), std::fs::Permissions::from_mode(mode & 0o777))?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives the directories to the user inside. Only root needs it: any other user is that one inside.

@@ -39,7 +39,9 @@ pub enum BackendError {
     #[error("cannot read the `[build-system]` of the project")]
     Project(#[source] Box<ResolveError>),
     /// A requirement of the backend is none.
-    #[error("`{requirement}` in the requirements of the build backend is no name with a version specifier")]
+    #[error(
+        "`{requirement}` in the requirements of the build backend is no name with a version specifier"
+    )]
     Requirement {
         /// The text.
         requirement: String,
@@ -103,7 +105,9 @@ pub enum BackendError {
         hints: Vec<String>,
     },
     /// The backend hit a limit.
-    #[error("the build backend `{backend}` used more than the limit `{limit}` of {most} in `{hook}`")]
+    #[error(
+        "the build backend `{backend}` used more than the limit `{limit}` of {most} in `{hook}`"
+    )]
     Limit {
         /// Its object reference.
         backend: String,
@@ -137,7 +141,9 @@ pub enum BackendError {
         expected: String,
     },
     /// The wheel runs on the platform of the build only.
-    #[error("the project's own wheel `{wheel}` is not pure Python, and {platform} is wanted on a machine of {host}")]
+    #[error(
+        "the project's own wheel `{wheel}` is not pure Python, and {platform} is wanted on a machine of {host}"
+    )]
     Foreign {
         /// File name of the wheel.
         wheel: String,
@@ -147,7 +153,9 @@ pub enum BackendError {
         host: Platform,
     },
     /// The lock has no interpreter that runs on this machine.
-    #[error("the project's own wheel cannot be built here: the lock has no target that this machine can run")]
+    #[error(
+        "the project's own wheel cannot be built here: the lock has no target that this machine can run"
+    )]
     NoHost {
         /// This machine, where it is a platform of unheck.
         host: Option<Platform>,
@@ -192,11 +200,17 @@ impl Explain for BackendError {
             Self::Roots(error) => error.hints(),
             Self::Sandbox(error) => error.hint().map(str::to_owned).into_iter().collect(),
             Self::Failed { hints, .. } => hints.clone(),
-            Self::Limit { .. } => vec!["build the wheel elsewhere, and name it as a requirement".to_owned()],
+            Self::Limit { .. } => {
+                vec!["build the wheel elsewhere, and name it as a requirement".to_owned()]
+            }
             Self::Wheel(error) => error.hints(),
-            Self::Other { .. } => vec!["make `[project] name` and `version` say what the backend builds".to_owned()],
+            Self::Other { .. } => {
+                vec!["make `[project] name` and `version` say what the backend builds".to_owned()]
+            }
             Self::Foreign { platform, .. } => vec![format!("build on a machine of {platform}")],
-            Self::NoHost { host: Some(host) } => vec![format!("add this machine's platform: `--platform {host}`")],
+            Self::NoHost { host: Some(host) } => {
+                vec![format!("add this machine's platform: `--platform {host}`")]
+            }
             Self::Store(error) => error.hint().into_iter().collect(),
             _ => Vec::new(),
         }
@@ -218,17 +232,29 @@ pub fn build_wheel(
     app: &AppFiles,
 ) -> Result<(String, Digest), BackendError> {
     let host = Platform::host();
-    let runs = host.and_then(|host| lock.target(host)).ok_or(BackendError::NoHost { host })?;
+    let runs = host
+        .and_then(|host| lock.target(host))
+        .ok_or(BackendError::NoHost { host })?;
     let system = build_system(project)?;
     let epoch = session.source_date_epoch.unwrap_or(lock.plan.epoch);
     let key = key(project, runs, app, epoch);
     let (name, digest) = match remembered(session, &key)? {
         Some(built) => built,
         None => {
-            let hook = Hook { session, project, target: runs, system: &system, app, epoch };
+            let hook = Hook {
+                session,
+                project,
+                target: runs,
+                system: &system,
+                app,
+                epoch,
+            };
             let built = hook::wheel(&hook)?;
             let bytes = serde_json::to_vec(&built).expect("a name and a digest");
-            session.store().derived("app-wheel", &key).put_bytes(&bytes)?;
+            session
+                .store()
+                .derived("app-wheel", &key)
+                .put_bytes(&bytes)?;
             built
         }
     };
@@ -249,7 +275,10 @@ fn key(project: &Project, target: &Target, app: &AppFiles, epoch: i64) -> Digest
         hasher.update(text.as_bytes());
         hasher.update(b"\0");
     };
-    say(&format!("app wheel {VERSION} {} {epoch}", app.fingerprint()));
+    say(&format!(
+        "app wheel {VERSION} {} {epoch}",
+        app.fingerprint()
+    ));
     say(hook::DRIVER);
     say(&format!("{:?}", target.interpreter));
     for deb in target.debs.iter().filter(|deb| deb.base) {
@@ -276,15 +305,25 @@ fn check(
     let open = open_wheel(session.store(), name, digest)?;
     let wheel = open.wheel.name();
     let same = wheel.project() == normalize_name(&project.name)
-        && project.version.as_deref().is_none_or(|version| same_version(version, wheel.version()));
+        && project
+            .version
+            .as_deref()
+            .is_none_or(|version| same_version(version, wheel.version()));
     if !same {
         let version = project.version.as_deref().unwrap_or_default();
         let expected = format!("`{} {version}`", project.name).replace(" `", "`");
-        return Err(BackendError::Other { wheel: name.to_owned(), expected });
+        return Err(BackendError::Other {
+            wheel: name.to_owned(),
+            expected,
+        });
     }
     match Platform::host() {
         Some(host) if host != target.platform && wheel.platform_tags().any(|tag| tag != "any") => {
-            Err(BackendError::Foreign { wheel: name.to_owned(), platform: target.platform, host })
+            Err(BackendError::Foreign {
+                wheel: name.to_owned(),
+                platform: target.platform,
+                host,
+            })
         }
         _ => Ok(()),
     }
@@ -293,10 +332,15 @@ fn check(
 /// The backend of the project, with the defaults of PEP 517 and 518 where it states none.
 fn build_system(project: &Project) -> Result<BuildSystem, BackendError> {
     let file = project.root.join("pyproject.toml");
-    let info = unheck_resolve::read_project(&file).map_err(|error| BackendError::Project(Box::new(error)))?;
+    let info = unheck_resolve::read_project(&file)
+        .map_err(|error| BackendError::Project(Box::new(error)))?;
     let mut system = info
         .and_then(|info| info.build_system)
-        .unwrap_or_else(|| BuildSystem { requires: Vec::new(), backend: None, backend_path: Vec::new() });
+        .unwrap_or_else(|| BuildSystem {
+            requires: Vec::new(),
+            backend: None,
+            backend_path: Vec::new(),
+        });
     if system.backend.is_none() && system.requires.is_empty() {
         system.requires.push("setuptools >= 40.8.0".to_owned());
     }
@@ -305,7 +349,10 @@ fn build_system(project: &Project) -> Result<BuildSystem, BackendError> {
 
 /// The backend's object reference.
 fn reference(system: &BuildSystem) -> &str {
-    system.backend.as_deref().unwrap_or("setuptools.build_meta:__legacy__")
+    system
+        .backend
+        .as_deref()
+        .unwrap_or("setuptools.build_meta:__legacy__")
 }
 
 #[cfg(test)]

@@ -39,9 +39,18 @@ pub fn lock_requires(
     }
     // Only an interpreter that runs here can be asked; without one the build will say so.
     let host = Platform::host();
-    let Some(runs) = targets.iter().find(|target| Some(target.platform) == host) else { return Ok(()) };
+    let Some(runs) = targets.iter().find(|target| Some(target.platform) == host) else {
+        return Ok(());
+    };
     let (project, app) = (request.project, request.app);
-    let hook = Hook { session, project, target: runs, system: &system, app, epoch: 0 };
+    let hook = Hook {
+        session,
+        project,
+        target: runs,
+        system: &system,
+        app,
+        epoch: 0,
+    };
     let more = hook::requires(&hook)?;
     if more.is_empty() {
         return Ok(());
@@ -64,35 +73,54 @@ fn choose(
     }
     let platform = target.platform;
     let mut inputs = resolver_inputs(session, request.project, request.options);
-    inputs.sources = requires.iter().map(|text| requirement(text)).collect::<Result<_, _>>()?;
+    inputs.sources = requires
+        .iter()
+        .map(|text| requirement(text))
+        .collect::<Result<_, _>>()?;
     inputs.extras.names.clear();
     inputs.groups.names.clear();
-    let resolve_for = resolver_target(&target.interpreter, platform).map_err(|_| BackendError::Requirement {
-        requirement: format!("python=={}", target.interpreter.version),
-    })?;
+    let resolve_for =
+        resolver_target(&target.interpreter, platform).map_err(|_| BackendError::Requirement {
+            requirement: format!("python=={}", target.interpreter.version),
+        })?;
     let options = unheck_resolve::ResolveOptions {
         cache: session.resolver_cache.clone(),
         preferences: preferences(request.previous, platform),
         builder: None,
         reporter: None,
     };
-    let resolution =
-        session.net.block_on(unheck_resolve::resolve(&inputs, &resolve_for, &options)).map_err(|source| {
-            BackendError::Resolve { requires: requires.to_vec(), platform, source: Box::new(source) }
+    let resolution = session
+        .net
+        .block_on(unheck_resolve::resolve(&inputs, &resolve_for, &options))
+        .map_err(|source| BackendError::Resolve {
+            requires: requires.to_vec(),
+            platform,
+            source: Box::new(source),
         })?;
     let mut wheels = Vec::new();
     for package in &resolution.packages {
         match &package.artifact {
-            Artifact::Wheel(file) | Artifact::Archive { file, is_wheel: true, .. } => {
+            Artifact::Wheel(file)
+            | Artifact::Archive {
+                file,
+                is_wheel: true,
+                ..
+            } => {
                 wheels.push(record(session, file)?);
             }
             _ => {
-                let name = format!("{} {}", package.name, package.version.as_deref().unwrap_or_default());
+                let name = format!(
+                    "{} {}",
+                    package.name,
+                    package.version.as_deref().unwrap_or_default()
+                );
                 return Err(BackendError::NoWheel { name, platform });
             }
         }
     }
-    session.net.fetch(wheels.iter().filter_map(want).collect())?;
+    session
+        .net
+        .fetch(wheels.iter().filter_map(want).collect())?;
     wheels.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(wheels)
 }
@@ -103,20 +131,41 @@ fn requirement(text: &str) -> Result<Source, BackendError> {
     let plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && !text.contains(['\n', '\r', '\0'])
         && text.len() <= 4096
-        && !text.split([';', '@', '<', '>', '=', '!', '~', '[']).next().unwrap_or_default().contains(['/', ':']);
-    if plain { Ok(Source::Requirement(text.to_owned())) } else { Err(refused(text)) }
+        && !text
+            .split([';', '@', '<', '>', '=', '!', '~', '['])
+            .next()
+            .unwrap_or_default()
+            .contains(['/', ':']);
+    if plain {
+        Ok(Source::Requirement(text.to_owned()))
+    } else {
+        Err(refused(text))
+    }
 }
 
 fn refused(text: &str) -> BackendError {
-    BackendError::Requirement { requirement: text.chars().take(200).flat_map(char::escape_debug).collect() }
+    BackendError::Requirement {
+        requirement: text
+            .chars()
+            .take(200)
+            .flat_map(char::escape_debug)
+            .collect(),
+    }
 }
 
 fn preferences(previous: Option<&Lock>, platform: Platform) -> Vec<unheck_resolve::Preference> {
     let target = previous.and_then(|lock| lock.target(platform));
-    let wheels = target.map(|target| target.build_requires.as_slice()).unwrap_or_default();
-    let names = wheels.iter().filter_map(|wheel| wheel.name.parse::<unheck_wheel::WheelName>().ok());
+    let wheels = target
+        .map(|target| target.build_requires.as_slice())
+        .unwrap_or_default();
+    let names = wheels
+        .iter()
+        .filter_map(|wheel| wheel.name.parse::<unheck_wheel::WheelName>().ok());
     names
-        .map(|name| unheck_resolve::Preference { name: name.project(), version: name.version().to_owned() })
+        .map(|name| unheck_resolve::Preference {
+            name: name.project(),
+            version: name.version().to_owned(),
+        })
         .collect()
 }
 
@@ -126,10 +175,24 @@ mod tests {
 
     #[test]
     fn only_names_with_specifiers_are_requirements() {
-        for text in ["hatchling", "setuptools>=40.8.0; python_version < '4'", "x[y]~=1.0", "x @ https://h/x-1.whl"] {
+        for text in [
+            "hatchling",
+            "setuptools>=40.8.0; python_version < '4'",
+            "x[y]~=1.0",
+            "x @ https://h/x-1.whl",
+        ] {
             assert!(requirement(text).is_ok(), "{text}");
         }
-        for text in ["", "/etc/passwd", "../x", "-r x.txt", "x/y", "file:x", "https://h/x.whl", "x\n--index-url=y"] {
+        for text in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "-r x.txt",
+            "x/y",
+            "file:x",
+            "https://h/x.whl",
+            "x\n--index-url=y",
+        ] {
             assert!(requirement(text).is_err(), "{text}");
         }
     }

@@ -7,8 +7,17 @@ use crate::lock::{Hashes, Interpreter, Provider, Target, Wheel};
 use crate::platform::Platform;
 
 fn wheel(name: &str) -> Wheel {
-    let hashes = Hashes { sha256: Digest::of(name.as_bytes()) };
-    Wheel { name: name.to_owned(), url: None, path: None, upload_time: None, size: None, hashes }
+    let hashes = Hashes {
+        sha256: Digest::of(name.as_bytes()),
+    };
+    Wheel {
+        name: name.to_owned(),
+        url: None,
+        path: None,
+        upload_time: None,
+        size: None,
+        hashes,
+    }
 }
 
 #[test]
@@ -19,7 +28,9 @@ fn one_named_regular_wheel_is_taken_and_nothing_else() {
         fill(directory.path());
         only_wheel(directory.path(), named)
     };
-    let write = |directory: &std::path::Path, name: &str| fs_err::write(directory.join(name), "").expect("write");
+    let write = |directory: &std::path::Path, name: &str| {
+        fs_err::write(directory.join(name), "").expect("write")
+    };
     assert_eq!(check(&|at| write(at, name), name).as_deref(), Ok(name));
     assert!(check(&|_| (), name).unwrap_err().contains("0 wheels"));
     let two = |at: &std::path::Path| {
@@ -27,9 +38,19 @@ fn one_named_regular_wheel_is_taken_and_nothing_else() {
         write(at, "other-1.0-py3-none-any.whl");
     };
     assert!(check(&two, name).unwrap_err().contains("2 wheels"));
-    assert!(check(&|at| write(at, name), "../x.whl").unwrap_err().contains("named the wheel"));
-    assert!(check(&|at| write(at, "x.whl"), "x.whl").unwrap_err().contains("not the name of a wheel"));
-    let link = |at: &std::path::Path| fs_err::os::unix::fs::symlink("/etc/passwd", at.join(name)).expect("link");
+    assert!(
+        check(&|at| write(at, name), "../x.whl")
+            .unwrap_err()
+            .contains("named the wheel")
+    );
+    assert!(
+        check(&|at| write(at, "x.whl"), "x.whl")
+            .unwrap_err()
+            .contains("not the name of a wheel")
+    );
+    let link = |at: &std::path::Path| {
+        fs_err::os::unix::fs::symlink("/etc/passwd", at.join(name)).expect("link")
+    };
     assert!(check(&link, name).unwrap_err().contains("no regular file"));
 }
 

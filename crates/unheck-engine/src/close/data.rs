@@ -10,7 +10,9 @@ use super::{CloseError, Closer, DebFacts, DebFile, DebUse, World, rules};
 const MAX_DATA_DEB: u64 = 16 << 20;
 
 /// Sections whose packages are tools, never the data of a library.
-const TOOL_SECTIONS: &[&str] = &["admin", "perl", "python", "utils", "oldlibs", "shells", "devel", "debug"];
+const TOOL_SECTIONS: &[&str] = &[
+    "admin", "perl", "python", "utils", "oldlibs", "shells", "devel", "debug",
+];
 
 impl<W: World> Closer<'_, W> {
     /// Ships packages of pure data that shipped libraries depend on; `true` when one was added.
@@ -18,8 +20,11 @@ impl<W: World> Closer<'_, W> {
     /// A library's package depends on what the library cannot do without (Policy 7.2): where
     /// that is neither program nor library, it is files that the library opens.
     pub(super) fn data_packages(&mut self) -> Result<bool, CloseError<W::Error>> {
-        let by_rule: BTreeSet<&String> =
-            rules::all().iter().flat_map(|rule| &rule.files).flat_map(|file| &file.packages).collect();
+        let by_rule: BTreeSet<&String> = rules::all()
+            .iter()
+            .flat_map(|rule| &rule.files)
+            .flat_map(|file| &file.packages)
+            .collect();
         let mut wanted: Vec<(String, String)> = Vec::new();
         for (package, using) in &self.closure.debs {
             // The interpreter's own data is in the rules, by file.
@@ -27,10 +32,15 @@ impl<W: World> Closer<'_, W> {
                 continue;
             }
             for group in self.world.depends(package) {
-                if group.iter().any(|name| self.closure.debs.contains_key(name)) {
+                if group
+                    .iter()
+                    .any(|name| self.closure.debs.contains_key(name))
+                {
                     continue;
                 }
-                let Some(name) = self.first(&group) else { continue };
+                let Some(name) = self.first(&group) else {
+                    continue;
+                };
                 if !by_rule.contains(&name) && self.may_be_data(&name) {
                     wanted.push((name, package.clone()));
                 }
@@ -58,7 +68,8 @@ impl<W: World> Closer<'_, W> {
 
     fn may_be_data(&self, package: &str) -> bool {
         self.world.describe(package).is_some_and(|(section, size)| {
-            size <= MAX_DATA_DEB && !TOOL_SECTIONS.contains(&section.rsplit('/').next().unwrap_or(&section))
+            size <= MAX_DATA_DEB
+                && !TOOL_SECTIONS.contains(&section.rsplit('/').next().unwrap_or(&section))
         })
     }
 }
@@ -66,7 +77,13 @@ impl<W: World> Closer<'_, W> {
 /// No program, no library, nothing that another language or an init system reads; but something.
 fn is_pure_data(facts: &DebFacts) -> bool {
     const TOOLS: &[&str] = &[
-        "usr/bin", "usr/sbin", "usr/games", "usr/lib/python3", "usr/share/perl5", "usr/lib/systemd", "etc/init.d",
+        "usr/bin",
+        "usr/sbin",
+        "usr/games",
+        "usr/lib/python3",
+        "usr/share/perl5",
+        "usr/lib/systemd",
+        "etc/init.d",
         "usr/include",
     ];
     let tool = |path: &TreePath| TOOLS.iter().any(|directory| path.is_under(directory));
@@ -75,7 +92,7 @@ fn is_pure_data(facts: &DebFacts) -> bool {
         if matches!(file, DebFile::Elf(_)) || tool(path) {
             return false;
         }
-        useful |= !crate::debian::is_documentation(path);
+        useful |= !crate::debian::is_documentation(path) && !crate::debian::is_licence(path);
     }
     useful
 }

@@ -12,14 +12,20 @@ type Providers = BTreeMap<String, Vec<(String, TreePath)>>;
 
 impl<W: World> Closer<'_, W> {
     /// Serves what is still open with packages that the Contents index names.
-    pub(super) fn ask_contents(&mut self, open: Vec<(Shipped, String)>) -> Result<(), CloseError<W::Error>> {
+    pub(super) fn ask_contents(
+        &mut self,
+        open: Vec<(Shipped, String)>,
+    ) -> Result<(), CloseError<W::Error>> {
         if open.is_empty() {
             return Ok(());
         }
         let names: BTreeSet<String> = open.iter().map(|(_, soname)| soname.clone()).collect();
         let providers = self.world.providers(&names)?;
-        let chosen: BTreeSet<String> =
-            names.iter().filter_map(|name| self.best(&providers, name)).map(|(package, _)| package).collect();
+        let chosen: BTreeSet<String> = names
+            .iter()
+            .filter_map(|name| self.best(&providers, name))
+            .map(|(package, _)| package)
+            .collect();
         self.world.prepare(&chosen)?;
         for package in &chosen {
             self.learn(package)?;
@@ -50,7 +56,9 @@ impl<W: World> Closer<'_, W> {
         shipped: &Shipped,
         soname: &str,
     ) -> Result<bool, CloseError<W::Error>> {
-        let Some((package, path)) = self.best(providers, soname) else { return Ok(false) };
+        let Some((package, path)) = self.best(providers, soname) else {
+            return Ok(false);
+        };
         self.check_versions(shipped, soname, &package, &path);
         self.ship(&package, &path, &format!("{soname} <- {}", shipped.path))?;
         Ok(true)
@@ -60,12 +68,17 @@ impl<W: World> Closer<'_, W> {
     /// of its own, one that ships already, a library's own package before a bundle's, then the
     /// smallest, then by name.
     fn best(&self, providers: &Providers, name: &str) -> Option<(String, TreePath)> {
-        let system: Vec<TreePath> =
-            self.system_dirs().iter().map(crate::debian::usrmerge).collect();
+        let system: Vec<TreePath> = self
+            .system_dirs()
+            .iter()
+            .map(crate::debian::usrmerge)
+            .collect();
         let triplet = self.request.platform.triplet();
         let rank = |package: &str, path: &TreePath| {
             let directory = path.parent();
-            let in_system = directory.as_ref().is_some_and(|parent| system.contains(parent));
+            let in_system = directory
+                .as_ref()
+                .is_some_and(|parent| system.contains(parent));
             let near = directory
                 .as_ref()
                 .and_then(TreePath::parent)
@@ -81,15 +94,25 @@ impl<W: World> Closer<'_, W> {
         providers
             .get(name)?
             .iter()
-            .filter_map(|(package, path)| Some((rank(package, path)?, (package.clone(), path.clone()))))
+            .filter_map(|(package, path)| {
+                Some((rank(package, path)?, (package.clone(), path.clone())))
+            })
             .min()
             .map(|(_, place)| place)
     }
 
     /// Packages that might serve a name that none serves as it is.
-    fn like(&self, providers: &Providers, soname: &str) -> Result<Vec<String>, CloseError<W::Error>> {
-        let mut like: BTreeSet<String> =
-            providers.get(soname).into_iter().flatten().map(|(package, _)| package.clone()).collect();
+    fn like(
+        &self,
+        providers: &Providers,
+        soname: &str,
+    ) -> Result<Vec<String>, CloseError<W::Error>> {
+        let mut like: BTreeSet<String> = providers
+            .get(soname)
+            .into_iter()
+            .flatten()
+            .map(|(package, _)| package.clone())
+            .collect();
         if let Some((stem, _)) = soname.split_once(".so") {
             let pattern = format!("{stem}.so*");
             let found = self.world.providers(&BTreeSet::from([pattern.clone()]))?;
@@ -103,16 +126,23 @@ impl<W: World> Closer<'_, W> {
     /// that a package has.
     pub(super) fn native_names(&mut self) -> Result<(), CloseError<W::Error>> {
         let request = self.request;
-        let uses: Vec<&(Origin, NativeUse)> =
-            request.native.iter().filter(|(_, one)| !is_test_path(one.path.as_str())).collect();
+        // A relative path is a file of the distribution's own, which the loader never looks for.
+        let own_file = |name: &String| name.contains('/') && !name.starts_with('/');
+        let uses: Vec<&(Origin, NativeUse)> = request
+            .native
+            .iter()
+            .filter(|(_, one)| !is_test_path(one.path.as_str()) && !one.names.iter().all(own_file))
+            .collect();
         let mut open = Vec::new();
         for (origin, one) in uses {
             if !self.serve_native(origin, one)? {
                 open.push((origin, one));
             }
         }
-        let patterns: BTreeSet<String> =
-            open.iter().flat_map(|(_, one)| one.names.iter().flat_map(|name| patterns(name))).collect();
+        let patterns: BTreeSet<String> = open
+            .iter()
+            .flat_map(|(_, one)| one.names.iter().flat_map(|name| patterns(name)))
+            .collect();
         if patterns.is_empty() {
             return Ok(());
         }
@@ -136,12 +166,17 @@ impl<W: World> Closer<'_, W> {
     }
 
     /// Whether what ships, or a package that is known, has one of the names.
-    fn serve_native(&mut self, origin: &Origin, one: &NativeUse) -> Result<bool, CloseError<W::Error>> {
+    fn serve_native(
+        &mut self,
+        origin: &Origin,
+        one: &NativeUse,
+    ) -> Result<bool, CloseError<W::Error>> {
         let stems: BTreeSet<String> = one.names.iter().filter_map(|name| stem(name)).collect();
         let own = |name: &str| {
             stems.iter().any(|stem| {
-                name.strip_prefix(stem.as_str())
-                    .is_some_and(|rest| rest.contains(".so") && !rest.starts_with(|c: char| c.is_alphabetic()))
+                name.strip_prefix(stem.as_str()).is_some_and(|rest| {
+                    rest.contains(".so") && !rest.starts_with(|c: char| c.is_alphabetic())
+                })
             })
         };
         if matches!(origin, Origin::Distribution(_)) && self.vendored.keys().any(|name| own(name)) {
@@ -152,7 +187,10 @@ impl<W: World> Closer<'_, W> {
                 None => self.libraries.get(&pattern).cloned(),
                 Some(prefix) => self.newest(prefix),
             };
-            if let Some((package, path)) = found.as_ref().and_then(|places| self.preferred(places.iter())) {
+            if let Some((package, path)) = found
+                .as_ref()
+                .and_then(|places| self.preferred(places.iter()))
+            {
                 self.ship(&package, &path, &reason(&path, one))?;
                 return Ok(true);
             }
@@ -166,28 +204,40 @@ impl<W: World> Closer<'_, W> {
             .range(prefix.to_owned()..)
             .take_while(|(name, _)| name.starts_with(prefix))
             .filter(|(name, _)| is_versioned(name))
-            .max_by(|(one, _), (other, _)| unheck_elf::ldcache::compare(one.as_bytes(), other.as_bytes()))
+            .max_by(|(one, _), (other, _)| {
+                unheck_elf::ldcache::compare(one.as_bytes(), other.as_bytes())
+            })
             .map(|(_, places)| places.clone())
     }
 
-    fn native_provider(&self, providers: &Providers, one: &NativeUse) -> Option<(String, TreePath)> {
-        one.names.iter().flat_map(|name| patterns(name)).find_map(|pattern| {
-            let Some(prefix) = pattern.strip_suffix('*') else {
-                return self.best(providers, &pattern);
-            };
-            let mut by_name: Providers = BTreeMap::new();
-            for (package, path) in providers.get(&pattern)? {
-                let name = path.file_name();
-                if name.starts_with(prefix) && is_soname_like(name) {
-                    by_name.entry(name.to_owned()).or_default().push((package.clone(), path.clone()));
+    fn native_provider(
+        &self,
+        providers: &Providers,
+        one: &NativeUse,
+    ) -> Option<(String, TreePath)> {
+        one.names
+            .iter()
+            .flat_map(|name| patterns(name))
+            .find_map(|pattern| {
+                let Some(prefix) = pattern.strip_suffix('*') else {
+                    return self.best(providers, &pattern);
+                };
+                let mut by_name: Providers = BTreeMap::new();
+                for (package, path) in providers.get(&pattern)? {
+                    let name = path.file_name();
+                    if name.starts_with(prefix) && is_soname_like(name) {
+                        by_name
+                            .entry(name.to_owned())
+                            .or_default()
+                            .push((package.clone(), path.clone()));
+                    }
                 }
-            }
-            let mut names: Vec<&String> = by_name.keys().collect();
-            names.sort_by(|one, other| {
-                unheck_elf::ldcache::compare(other.as_bytes(), one.as_bytes())
-            });
-            names.into_iter().find_map(|name| self.best(&by_name, name))
-        })
+                let mut names: Vec<&String> = by_name.keys().collect();
+                names.sort_by(|one, other| {
+                    unheck_elf::ldcache::compare(other.as_bytes(), one.as_bytes())
+                });
+                names.into_iter().find_map(|name| self.best(&by_name, name))
+            })
     }
 }
 
@@ -198,18 +248,28 @@ fn reason(path: &TreePath, one: &NativeUse) -> String {
 /// `libpango-1.0` of `libpango-1.0.so.0`, `pango-1.0` and `libpango-1.0`.
 fn stem(name: &str) -> Option<String> {
     let name = name.rsplit('/').next().unwrap_or(name);
-    if name.is_empty() || [".dll", ".dylib", ".exe", ".framework"].iter().any(|end| name.ends_with(end)) {
+    if name.is_empty()
+        || [".dll", ".dylib", ".exe", ".framework"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    {
         return None;
     }
     let bare = name.split(".so").next().unwrap_or(name);
-    Some(if bare.starts_with("lib") { bare.to_owned() } else { format!("lib{bare}") })
+    Some(if bare.starts_with("lib") {
+        bare.to_owned()
+    } else {
+        format!("lib{bare}")
+    })
 }
 
 /// The file names to look for, the surest first: `libmagic.so.1` as it stands, `magic` as
 /// `libmagic.so.*` (what `ctypes.util.find_library` does).
 fn patterns(name: &str) -> Vec<String> {
     let base = name.rsplit('/').next().unwrap_or(name);
-    let Some(stem) = stem(base) else { return Vec::new() };
+    let Some(stem) = stem(base) else {
+        return Vec::new();
+    };
     if base.contains(".so.") {
         return vec![base.to_owned()];
     }
@@ -218,11 +278,15 @@ fn patterns(name: &str) -> Vec<String> {
 
 /// `libx.so.1` but not `libx.so` nor `libx.so.1.2.3`: a name that objects are needed by.
 fn is_soname_like(name: &str) -> bool {
-    name.split_once(".so.").is_some_and(|(_, version)| version.split('.').count() <= 2 && is_versioned(name))
+    name.split_once(".so.")
+        .is_some_and(|(_, version)| version.split('.').count() <= 2 && is_versioned(name))
 }
 
 fn is_versioned(name: &str) -> bool {
     name.split_once(".so.").is_some_and(|(_, version)| {
-        !version.is_empty() && version.split('.').all(|part| part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty())
+        !version.is_empty()
+            && version
+                .split('.')
+                .all(|part| part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty())
     })
 }

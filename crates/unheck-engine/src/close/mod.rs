@@ -178,15 +178,21 @@ impl Explain for Unmet {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoProvider { like, .. } if like.is_empty() => vec![
-                "bring it in a wheel, or leave the distribution out".to_owned(),
-            ],
+            Self::NoProvider { like, .. } if like.is_empty() => {
+                vec!["bring it in a wheel, or leave the distribution out".to_owned()]
+            }
             Self::NoProvider { like, .. } => {
                 let list: Vec<_> = like.iter().map(|name| format!("\"{name}\"")).collect();
-                vec![format!("one of these may serve it: add `debs = [{}]` to `[tool.unheck]`", list.join(" or "))]
+                vec![format!(
+                    "one of these may serve it: add `debs = [{}]` to `[tool.unheck]`",
+                    list.join(" or ")
+                )]
             }
             Self::TooOld { .. } => {
-                vec!["choose a newer suite with `--suite`, or an older version of the distribution".to_owned()]
+                vec![
+                    "choose a newer suite with `--suite`, or an older version of the distribution"
+                        .to_owned(),
+                ]
             }
             Self::NoPackage { .. } => {
                 vec!["take it out of `debs` in `[tool.unheck]`, or choose another suite with `--suite`".to_owned()]
@@ -253,15 +259,27 @@ pub fn early<W: World>(world: &W, interpreter: &[String]) -> BTreeSet<String> {
     // it is needed, and asking the Contents index for each name would cost far more.
     let mut queue: Vec<String> = wanted.iter().cloned().collect();
     while let Some(package) = queue.pop() {
-        for name in world.depends(&package).into_iter().filter_map(|group| first(&group)) {
-            let library = world.describe(&name).is_some_and(|(section, _)| section.ends_with("libs"));
+        for name in world
+            .depends(&package)
+            .into_iter()
+            .filter_map(|group| first(&group))
+        {
+            let library = world
+                .describe(&name)
+                .is_some_and(|(section, _)| section.ends_with("libs"));
             if library && wanted.insert(name.clone()) {
                 queue.push(name);
             }
         }
     }
-    let always = rules::all().iter().filter(|rule| matches!(rule.when, rules::When::Interpreter));
-    wanted.extend(always.flat_map(|rule| &rule.files).filter_map(|file| first(&file.packages)));
+    let always = rules::all()
+        .iter()
+        .filter(|rule| matches!(rule.when, rules::When::Interpreter));
+    wanted.extend(
+        always
+            .flat_map(|rule| &rule.files)
+            .filter_map(|file| first(&file.packages)),
+    );
     wanted.retain(|package| world.has(package));
     wanted
 }
@@ -321,7 +339,12 @@ impl<'w, W: World> Closer<'w, W> {
             self.whole(package, "the interpreter")?;
         }
         // Another interpreter than Debian's comes as objects; it is base all the same.
-        for shipped in self.request.objects.iter().filter(|shipped| shipped.origin == Origin::Interpreter) {
+        for shipped in self
+            .request
+            .objects
+            .iter()
+            .filter(|shipped| shipped.origin == Origin::Interpreter)
+        {
             self.queue.push_back(shipped.clone());
         }
         self.drain()?;
@@ -340,9 +363,16 @@ impl<'w, W: World> Closer<'w, W> {
             return Ok(Arc::clone(facts));
         }
         let facts = self.world.facts(package)?;
-        for path in facts.files.keys().filter(|path| is_library_name(path.file_name())) {
+        for path in facts
+            .files
+            .keys()
+            .filter(|path| is_library_name(path.file_name()))
+        {
             let place = (package.to_owned(), path.clone());
-            self.libraries.entry(path.file_name().to_owned()).or_default().insert(place);
+            self.libraries
+                .entry(path.file_name().to_owned())
+                .or_default()
+                .insert(place);
         }
         self.known.insert(package.to_owned(), Arc::clone(&facts));
         Ok(facts)
@@ -351,17 +381,23 @@ impl<'w, W: World> Closer<'w, W> {
     /// Ships a package as a whole.
     fn whole(&mut self, package: &str, reason: &str) -> Result<(), CloseError<W::Error>> {
         if !self.world.has(package) {
-            self.unmet.push(Unmet::NoPackage { package: package.to_owned() });
+            self.unmet.push(Unmet::NoPackage {
+                package: package.to_owned(),
+            });
             return Ok(());
         }
         self.world.prepare(&BTreeSet::from([package.to_owned()]))?;
         let facts = self.learn(package)?;
         let base = self.base;
-        let entry = self.closure.debs.entry(package.to_owned()).or_insert_with(|| DebUse {
-            base,
-            reason: reason.to_owned(),
-            ..DebUse::default()
-        });
+        let entry = self
+            .closure
+            .debs
+            .entry(package.to_owned())
+            .or_insert_with(|| DebUse {
+                base,
+                reason: reason.to_owned(),
+                ..DebUse::default()
+            });
         entry.whole = true;
         entry.files.clear();
         for (path, file) in &facts.files {
@@ -375,7 +411,11 @@ impl<'w, W: World> Closer<'w, W> {
     }
 
     fn push(&mut self, path: TreePath, origin: Origin, object: &Arc<Object>) {
-        self.queue.push_back(Shipped { path, origin, object: Arc::clone(object) });
+        self.queue.push_back(Shipped {
+            path,
+            origin,
+            object: Arc::clone(object),
+        });
     }
 
     /// Works until every queued object has what it needs.
@@ -402,10 +442,18 @@ impl<'w, W: World> Closer<'w, W> {
 
     /// The program interpreter of an executable must stand where the kernel looks.
     fn loader(&mut self, shipped: &Shipped) -> Result<(), CloseError<W::Error>> {
-        let Some(path) = shipped.object.interp.as_deref() else { return Ok(()) };
-        let Ok(path) = TreePath::new(path.trim_start_matches('/')) else { return Ok(()) };
+        let Some(path) = shipped.object.interp.as_deref() else {
+            return Ok(());
+        };
+        let Ok(path) = TreePath::new(path.trim_start_matches('/')) else {
+            return Ok(());
+        };
         let path = crate::debian::usrmerge(&path);
-        let places = self.libraries.get(path.file_name()).cloned().unwrap_or_default();
+        let places = self
+            .libraries
+            .get(path.file_name())
+            .cloned()
+            .unwrap_or_default();
         let reason = format!("program interpreter <- {}", shipped.path);
         match places.into_iter().find(|(_, place)| *place == path) {
             Some((package, place)) => self.ship(&package, &place, &reason)?,
@@ -420,7 +468,10 @@ impl<'w, W: World> Closer<'w, W> {
     /// Serves one needed name from what ships or from a package that is known; `false` when
     /// neither has it.
     fn serve(&mut self, shipped: &Shipped, soname: &str) -> Result<bool, CloseError<W::Error>> {
-        let placed = Placed { at: &shipped.path, object: &shipped.object };
+        let placed = Placed {
+            at: &shipped.path,
+            object: &shipped.object,
+        };
         let system = self.system_dirs();
         let places = self.libraries.get(soname).cloned().unwrap_or_default();
         for candidate in candidates(soname, &[placed], &system) {
@@ -455,19 +506,30 @@ impl<'w, W: World> Closer<'w, W> {
         places: impl Iterator<Item = &'p (String, TreePath)>,
     ) -> Option<(String, TreePath)> {
         let places: Vec<_> = places.collect();
-        let chosen = places.iter().find(|(package, _)| self.closure.debs.contains_key(package));
+        let chosen = places
+            .iter()
+            .find(|(package, _)| self.closure.debs.contains_key(package));
         chosen.or(places.first()).map(|place| (**place).clone())
     }
 
     /// Ships one file of a package, what its links lead to, and queues it when it is an object.
-    fn ship(&mut self, package: &str, path: &TreePath, reason: &str) -> Result<(), CloseError<W::Error>> {
+    fn ship(
+        &mut self,
+        package: &str,
+        path: &TreePath,
+        reason: &str,
+    ) -> Result<(), CloseError<W::Error>> {
         let facts = self.learn(package)?;
         let base = self.base;
-        let entry = self.closure.debs.entry(package.to_owned()).or_insert_with(|| DebUse {
-            base,
-            reason: reason.to_owned(),
-            ..DebUse::default()
-        });
+        let entry = self
+            .closure
+            .debs
+            .entry(package.to_owned())
+            .or_insert_with(|| DebUse {
+                base,
+                reason: reason.to_owned(),
+                ..DebUse::default()
+            });
         if entry.files.contains_key(path) {
             return Ok(());
         }
@@ -483,7 +545,9 @@ impl<'w, W: World> Closer<'w, W> {
                 }
             }
             Some(DebFile::Link(target)) => {
-                let Some(target) = path.resolve_link(target) else { return Ok(()) };
+                let Some(target) = path.resolve_link(target) else {
+                    return Ok(());
+                };
                 let target = crate::debian::usrmerge(&target);
                 let reason = format!("target of {path}");
                 if facts.files.contains_key(&target) {
@@ -499,7 +563,10 @@ impl<'w, W: World> Closer<'w, W> {
 
     /// The known package that has a path.
     fn owner(&self, path: &TreePath) -> Option<String> {
-        self.known.iter().find(|(_, facts)| facts.files.contains_key(path)).map(|(name, _)| name.clone())
+        self.known
+            .iter()
+            .find(|(_, facts)| facts.files.contains_key(path))
+            .map(|(name, _)| name.clone())
     }
 
     /// The object behind a path of a package, links followed.
@@ -512,7 +579,9 @@ impl<'w, W: World> Closer<'w, W> {
             };
             match holder.files.get(&path)? {
                 DebFile::Elf(object) => return Some(Arc::clone(object)),
-                DebFile::Link(target) => path = crate::debian::usrmerge(&path.resolve_link(target)?),
+                DebFile::Link(target) => {
+                    path = crate::debian::usrmerge(&path.resolve_link(target)?)
+                }
                 DebFile::Plain => return None,
             }
         }
@@ -521,9 +590,16 @@ impl<'w, W: World> Closer<'w, W> {
 
     /// Notes symbol versions that an object needs and the package's library does not have.
     fn check_versions(&mut self, shipped: &Shipped, soname: &str, package: &str, path: &TreePath) {
-        let Some(needed) = shipped.object.needs_versions.get(soname) else { return };
-        let Some(object) = self.object(package, path) else { return };
-        let missing: Vec<String> = needed.difference(&object.offers_versions).cloned().collect();
+        let Some(needed) = shipped.object.needs_versions.get(soname) else {
+            return;
+        };
+        let Some(object) = self.object(package, path) else {
+            return;
+        };
+        let missing: Vec<String> = needed
+            .difference(&object.offers_versions)
+            .cloned()
+            .collect();
         if !missing.is_empty() {
             self.unmet.push(Unmet::TooOld {
                 origin: shipped.origin.clone(),
@@ -536,10 +612,17 @@ impl<'w, W: World> Closer<'w, W> {
     }
 
     fn applies(&self, rule: &rules::Rule) -> bool {
-        if rule.unless_distribution.as_ref().is_some_and(|name| self.request.distributions.contains(name)) {
+        if rule
+            .unless_distribution
+            .as_ref()
+            .is_some_and(|name| self.request.distributions.contains(name))
+        {
             return false;
         }
-        if rule.glibc_below.is_some_and(|version| self.request.glibc >= version) {
+        if rule
+            .glibc_below
+            .is_some_and(|version| self.request.glibc >= version)
+        {
             return false;
         }
         match &rule.when {
@@ -572,7 +655,11 @@ impl<'w, W: World> Closer<'w, W> {
         Ok(())
     }
 
-    fn rule_files(&mut self, rule: &rules::FileRule, reason: &str) -> Result<(), CloseError<W::Error>> {
+    fn rule_files(
+        &mut self,
+        rule: &rules::FileRule,
+        reason: &str,
+    ) -> Result<(), CloseError<W::Error>> {
         let triplet = self.request.platform.triplet();
         for package in &rule.packages {
             if !self.world.has(package) {
@@ -580,8 +667,12 @@ impl<'w, W: World> Closer<'w, W> {
             }
             self.world.prepare(&BTreeSet::from([package.clone()]))?;
             let facts = self.learn(package)?;
-            let matching: Vec<TreePath> =
-                facts.files.keys().filter(|path| rule.matches(path, triplet)).cloned().collect();
+            let matching: Vec<TreePath> = facts
+                .files
+                .keys()
+                .filter(|path| rule.matches(path, triplet))
+                .cloned()
+                .collect();
             if matching.is_empty() {
                 continue;
             }

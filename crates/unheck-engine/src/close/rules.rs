@@ -50,7 +50,9 @@ pub struct FileRule {
 impl FileRule {
     /// Whether the rule means this file.
     pub fn matches(&self, path: &TreePath, triplet: &str) -> bool {
-        self.globs.iter().any(|text| glob(&text.replace("{triplet}", triplet)).is_match(path.as_str()))
+        self.globs
+            .iter()
+            .any(|text| glob(&text.replace("{triplet}", triplet)).is_match(path.as_str()))
     }
 }
 
@@ -105,13 +107,18 @@ impl From<Row> for Rule {
                 .unwrap_or_else(|| panic!("rule `{}` has no such glibc: `{text}`", row.id))
         });
         Self {
-            unless_distribution: row
-                .unless
-                .map(|text| text.strip_prefix("distribution:").unwrap_or(&text).to_owned()),
+            unless_distribution: row.unless.map(|text| {
+                text.strip_prefix("distribution:")
+                    .unwrap_or(&text)
+                    .to_owned()
+            }),
             files: row
                 .files
                 .into_iter()
-                .map(|row| FileRule { packages: row.package, globs: row.globs })
+                .map(|row| FileRule {
+                    packages: row.package,
+                    globs: row.globs,
+                })
                 .collect(),
             id: row.id,
             when,
@@ -140,9 +147,17 @@ mod tests {
         assert!(rules.len() > 5);
         for rule in rules {
             assert!(!rule.reason.is_empty(), "{}", rule.id);
-            assert!(!rule.sonames.is_empty() || !rule.files.is_empty(), "{}", rule.id);
+            assert!(
+                !rule.sonames.is_empty() || !rule.files.is_empty(),
+                "{}",
+                rule.id
+            );
             for file in &rule.files {
-                assert!(!file.matches(&TreePath::new("no/such").expect("path"), "t"), "{}", rule.id);
+                assert!(
+                    !file.matches(&TreePath::new("no/such").expect("path"), "t"),
+                    "{}",
+                    rule.id
+                );
             }
         }
         let mut ids: Vec<_> = rules.iter().map(|rule| &rule.id).collect();
@@ -152,7 +167,10 @@ mod tests {
 
     #[test]
     fn globs_match_whole_paths_and_the_triplet_is_filled_in() {
-        let rule = all().iter().find(|rule| rule.id == "character-sets").expect("rule");
+        let rule = all()
+            .iter()
+            .find(|rule| rule.id == "character-sets")
+            .expect("rule");
         let path = |text: &str| TreePath::new(text).expect("path");
         let matches = |text: &str| rule.files[0].matches(&path(text), "x86_64-linux-gnu");
         assert!(matches("usr/lib/x86_64-linux-gnu/gconv/UTF-16.so"));

@@ -26,8 +26,15 @@ impl World for FakeWorld {
     }
 
     fn depends(&self, package: &str) -> Vec<Vec<String>> {
-        let groups = self.debs.get(package).map(|deb| deb.depends.clone()).unwrap_or_default();
-        groups.into_iter().map(|group| group.into_iter().map(str::to_owned).collect()).collect()
+        let groups = self
+            .debs
+            .get(package)
+            .map(|deb| deb.depends.clone())
+            .unwrap_or_default();
+        groups
+            .into_iter()
+            .map(|group| group.into_iter().map(str::to_owned).collect())
+            .collect()
     }
 
     fn describe(&self, package: &str) -> Option<(String, u64)> {
@@ -39,8 +46,15 @@ impl World for FakeWorld {
     }
 
     fn facts(&self, package: &str) -> Result<Arc<DebFacts>, Self::Error> {
-        let files = self.debs.get(package).map(|deb| deb.files.clone()).unwrap_or_default();
-        let files = files.into_iter().map(|(path, file)| (at(path), file)).collect();
+        let files = self
+            .debs
+            .get(package)
+            .map(|deb| deb.files.clone())
+            .unwrap_or_default();
+        let files = files
+            .into_iter()
+            .map(|(path, file)| (at(path), file))
+            .collect();
         Ok(Arc::new(DebFacts { files }))
     }
 
@@ -59,7 +73,10 @@ impl World for FakeWorld {
                         None => file == name,
                     };
                     if matches && is_library_name(file) {
-                        found.entry(name.clone()).or_default().push(((*package).to_owned(), at(path)));
+                        found
+                            .entry(name.clone())
+                            .or_default()
+                            .push(((*package).to_owned(), at(path)));
                     }
                 }
             }
@@ -100,7 +117,11 @@ fn elf(soname: &str, needed: &[&str]) -> DebFile {
 }
 
 fn library(files: Vec<(&'static str, DebFile)>) -> FakeDeb {
-    FakeDeb { section: "libs", files, ..FakeDeb::default() }
+    FakeDeb {
+        section: "libs",
+        files,
+        ..FakeDeb::default()
+    }
 }
 
 const LIB: &str = "usr/lib/x86_64-linux-gnu";
@@ -115,25 +136,49 @@ fn world() -> FakeWorld {
     world.debs.insert(
         "libc6",
         library(vec![
-            ("usr/lib/x86_64-linux-gnu/libc.so.6", DebFile::Elf(Arc::new(libc))),
-            ("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", elf("ld-linux-x86-64.so.2", &[])),
-            ("usr/lib64/ld-linux-x86-64.so.2", DebFile::Link("../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2".to_owned())),
+            (
+                "usr/lib/x86_64-linux-gnu/libc.so.6",
+                DebFile::Elf(Arc::new(libc)),
+            ),
+            (
+                "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+                elf("ld-linux-x86-64.so.2", &[]),
+            ),
+            (
+                "usr/lib64/ld-linux-x86-64.so.2",
+                DebFile::Link("../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2".to_owned()),
+            ),
             ("usr/share/doc/libc6/copyright", DebFile::Plain),
         ]),
     );
-    world.debs.insert("libgcc-s1", library(vec![("usr/lib/x86_64-linux-gnu/libgcc_s.so.1", elf("libgcc_s.so.1", &["libc.so.6"]))]));
+    world.debs.insert(
+        "libgcc-s1",
+        library(vec![(
+            "usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
+            elf("libgcc_s.so.1", &["libc.so.6"]),
+        )]),
+    );
     world.debs.insert(
         "zlib1g",
         library(vec![
-            ("usr/lib/x86_64-linux-gnu/libz.so.1", DebFile::Link("libz.so.1.3.1".to_owned())),
-            ("usr/lib/x86_64-linux-gnu/libz.so.1.3.1", elf("libz.so.1", &["libc.so.6"])),
+            (
+                "usr/lib/x86_64-linux-gnu/libz.so.1",
+                DebFile::Link("libz.so.1.3.1".to_owned()),
+            ),
+            (
+                "usr/lib/x86_64-linux-gnu/libz.so.1.3.1",
+                elf("libz.so.1", &["libc.so.6"]),
+            ),
         ]),
     );
     let mut python_deb = library(vec![("usr/bin/python3.13", DebFile::Elf(Arc::new(python)))]);
     python_deb.depends = vec![vec!["libc6"], vec!["zlib1g"]];
     world.debs.insert("python3.13-minimal", python_deb);
     // Never needed; its presence must not matter.
-    world.debs.insert("libz-mingw-w64", library(vec![("usr/lib/other/libz.so.1", elf("libz.so.1", &[]))]));
+    world.debs.insert(
+        "libz-mingw-w64",
+        library(vec![("usr/lib/other/libz.so.1", elf("libz.so.1", &[]))]),
+    );
     world
 }
 
@@ -167,8 +212,13 @@ fn dump(result: Result<Closure, CloseError<std::convert::Infallible>>) -> String
             .iter()
             .flat_map(|(name, using)| {
                 let base = if using.base { "*" } else { "" };
-                let whole = using.whole.then(|| format!("{name}{base}: all ({})", using.reason));
-                let files = using.files.iter().map(move |(path, reason)| format!("{name}{base}: {path} ({reason})"));
+                let whole = using
+                    .whole
+                    .then(|| format!("{name}{base}: all ({})", using.reason));
+                let files = using
+                    .files
+                    .iter()
+                    .map(move |(path, reason)| format!("{name}{base}: {path} ({reason})"));
                 whole.into_iter().chain(files)
             })
             .collect::<Vec<_>>()
@@ -201,13 +251,33 @@ zlib1g*: usr/lib/x86_64-linux-gnu/libz.so.1.3.1 (target of usr/lib/x86_64-linux-
 #[test]
 fn a_library_of_a_wheel_comes_from_the_contents_index_and_not_into_the_base() {
     let mut world = world();
-    world.debs.insert("libgl1", library(vec![("usr/lib/x86_64-linux-gnu/libGL.so.1", elf("libGL.so.1", &["libGLX.so.0"]))]));
-    world.debs.insert("libglx0", library(vec![("usr/lib/x86_64-linux-gnu/libGLX.so.0", elf("libGLX.so.0", &[]))]));
+    world.debs.insert(
+        "libgl1",
+        library(vec![(
+            "usr/lib/x86_64-linux-gnu/libGL.so.1",
+            elf("libGL.so.1", &["libGLX.so.0"]),
+        )]),
+    );
+    world.debs.insert(
+        "libglx0",
+        library(vec![(
+            "usr/lib/x86_64-linux-gnu/libGLX.so.0",
+            elf("libGLX.so.0", &[]),
+        )]),
+    );
     let mut request = request();
-    request.objects.push(wheel_object("site/cv2.so", &["libGL.so.1"]));
+    request
+        .objects
+        .push(wheel_object("site/cv2.so", &["libGL.so.1"]));
     let text = dump(close(&world, &request));
-    assert!(text.contains("libgl1: usr/lib/x86_64-linux-gnu/libGL.so.1 (libGL.so.1 <- site/cv2.so)"), "{text}");
-    assert!(text.contains("libglx0: usr/lib/x86_64-linux-gnu/libGLX.so.0"), "{text}");
+    assert!(
+        text.contains("libgl1: usr/lib/x86_64-linux-gnu/libGL.so.1 (libGL.so.1 <- site/cv2.so)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("libglx0: usr/lib/x86_64-linux-gnu/libGLX.so.0"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -221,8 +291,12 @@ fn vendored_libraries_are_found_by_runpath_or_among_what_is_loaded() {
         origin: Origin::Distribution("demo".to_owned()),
         object: Arc::new(with_runpath),
     });
-    request.objects.push(wheel_object("site/demo.libs/libown-1.so", &[]));
-    request.objects.push(wheel_object("site/demo/b.so", &["libown-1.so"]));
+    request
+        .objects
+        .push(wheel_object("site/demo.libs/libown-1.so", &[]));
+    request
+        .objects
+        .push(wheel_object("site/demo/b.so", &["libown-1.so"]));
     assert!(close(&world, &request).is_ok());
     assert_eq!(world.asked.get(), 0);
 }
@@ -230,9 +304,17 @@ fn vendored_libraries_are_found_by_runpath_or_among_what_is_loaded() {
 #[test]
 fn a_soname_that_nothing_provides_names_the_wheel_the_file_and_who_might_serve_it() {
     let mut world = world();
-    world.debs.insert("libfoo3", library(vec![("usr/lib/x86_64-linux-gnu/libfoo.so.3", elf("libfoo.so.3", &[]))]));
+    world.debs.insert(
+        "libfoo3",
+        library(vec![(
+            "usr/lib/x86_64-linux-gnu/libfoo.so.3",
+            elf("libfoo.so.3", &[]),
+        )]),
+    );
     let mut request = request();
-    request.objects.push(wheel_object("site/demo.so", &["libfoo.so.2"]));
+    request
+        .objects
+        .push(wheel_object("site/demo.so", &["libfoo.so.2"]));
     let expected = "distribution demo has `site/demo.so`, which needs `libfoo.so.2`: no package of the suite provides it \
 | one of these may serve it: add `debs = [\"libfoo3\"]` to `[tool.unheck]`";
     assert_eq!(dump(close(&world, &request)), expected);
@@ -243,7 +325,8 @@ fn a_symbol_version_that_the_suite_lacks_is_named() {
     let world = world();
     let mut request = request();
     let mut new = object(None, &["libc.so.6"]);
-    new.needs_versions.insert("libc.so.6".to_owned(), ["GLIBC_2.99".to_owned()].into());
+    new.needs_versions
+        .insert("libc.so.6".to_owned(), ["GLIBC_2.99".to_owned()].into());
     request.objects.push(Shipped {
         path: at("site/demo.so"),
         origin: Origin::Distribution("demo".to_owned()),
@@ -254,7 +337,11 @@ fn a_symbol_version_that_the_suite_lacks_is_named() {
 }
 
 fn opens(names: &[&str]) -> (Origin, NativeUse) {
-    let one = NativeUse { path: at("site/demo/load.py"), line: 7, names: names.iter().map(|name| (*name).to_owned()).collect() };
+    let one = NativeUse {
+        path: at("site/demo/load.py"),
+        line: 7,
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    };
     (Origin::Distribution("demo".to_owned()), one)
 }
 
@@ -265,36 +352,69 @@ fn names_in_source_are_served_by_the_first_that_exists_and_noted_otherwise() {
         "libmagic1t64",
         FakeDeb {
             section: "libs",
-            depends: vec![vec!["libc6"], vec!["libmagic-mgc"], vec!["debconf", "debconf-2.0"]],
+            depends: vec![
+                vec!["libc6"],
+                vec!["libmagic-mgc"],
+                vec!["debconf", "debconf-2.0"],
+            ],
             files: vec![
-                ("usr/lib/x86_64-linux-gnu/libmagic.so.1", DebFile::Link("libmagic.so.1.0.0".to_owned())),
-                ("usr/lib/x86_64-linux-gnu/libmagic.so.1.0.0", elf("libmagic.so.1", &["libc.so.6"])),
+                (
+                    "usr/lib/x86_64-linux-gnu/libmagic.so.1",
+                    DebFile::Link("libmagic.so.1.0.0".to_owned()),
+                ),
+                (
+                    "usr/lib/x86_64-linux-gnu/libmagic.so.1.0.0",
+                    elf("libmagic.so.1", &["libc.so.6"]),
+                ),
             ],
         },
     );
-    world.debs.insert("libmagic-mgc", library(vec![("usr/lib/file/magic.mgc", DebFile::Plain)]));
-    world.debs.insert("debconf", library(vec![("usr/bin/debconf", DebFile::Plain)]));
+    world.debs.insert(
+        "libmagic-mgc",
+        library(vec![("usr/lib/file/magic.mgc", DebFile::Plain)]),
+    );
+    world.debs.insert(
+        "debconf",
+        library(vec![("usr/bin/debconf", DebFile::Plain)]),
+    );
     let mut request = request();
     request.native.push(opens(&["libmagic.dylib", "magic"]));
     request.native.push(opens(&["libnowhere.so.1"]));
     let closure = close(&world, &request).map_err(|_| ()).expect("closure");
     let magic = &closure.debs["libmagic1t64"];
-    assert_eq!(magic.files[&at(&format!("{LIB}/libmagic.so.1"))], "libmagic.so.1 <- site/demo/load.py:7");
-    assert_eq!(closure.debs["libmagic-mgc"].reason, "data of libmagic1t64 (Depends)");
+    assert_eq!(
+        magic.files[&at(&format!("{LIB}/libmagic.so.1"))],
+        "libmagic.so.1 <- site/demo/load.py:7"
+    );
+    assert_eq!(
+        closure.debs["libmagic-mgc"].reason,
+        "data of libmagic1t64 (Depends)"
+    );
     assert!(!closure.debs.contains_key("debconf"), "a tool is no data");
     assert_eq!(
         closure.notes,
-        ["distribution demo may open libnowhere.so.1 (`site/demo/load.py` line 7), which no package of the suite has"]
+        [
+            "distribution demo may open libnowhere.so.1 (`site/demo/load.py` line 7), which no package of the suite has"
+        ]
     );
 }
 
 #[test]
 fn a_wheel_that_brings_the_library_it_opens_gets_no_other() {
     let mut world = world();
-    world.debs.insert("libsndfile1", library(vec![("usr/lib/x86_64-linux-gnu/libsndfile.so.1", elf("libsndfile.so.1", &[]))]));
+    world.debs.insert(
+        "libsndfile1",
+        library(vec![(
+            "usr/lib/x86_64-linux-gnu/libsndfile.so.1",
+            elf("libsndfile.so.1", &[]),
+        )]),
+    );
     let mut request = request();
     request.native.push(opens(&["sndfile"]));
-    request.paths.insert(at("site/_data/libsndfile_x86_64.so"), Origin::Distribution("demo".to_owned()));
+    request.paths.insert(
+        at("site/_data/libsndfile_x86_64.so"),
+        Origin::Distribution("demo".to_owned()),
+    );
     let closure = close(&world, &request).map_err(|_| ()).expect("closure");
     assert!(!closure.debs.contains_key("libsndfile1"));
 }
@@ -302,8 +422,17 @@ fn a_wheel_that_brings_the_library_it_opens_gets_no_other() {
 #[test]
 fn packages_by_hand_ship_whole_and_unknown_ones_are_named() {
     let mut world = world();
-    world.debs.insert("extra", library(vec![("usr/lib/x86_64-linux-gnu/libextra.so.1", elf("libextra.so.1", &["libz.so.1"]))]));
-    let by_hand = |name: &str| Request { by_hand: vec![name.to_owned()], ..request() };
+    world.debs.insert(
+        "extra",
+        library(vec![(
+            "usr/lib/x86_64-linux-gnu/libextra.so.1",
+            elf("libextra.so.1", &["libz.so.1"]),
+        )]),
+    );
+    let by_hand = |name: &str| Request {
+        by_hand: vec![name.to_owned()],
+        ..request()
+    };
     assert!(dump(close(&world, &by_hand("extra"))).contains("extra: all (added by hand)"));
     assert!(dump(close(&world, &by_hand("ghost"))).starts_with("the suite has no package `ghost`"));
 }
@@ -311,15 +440,27 @@ fn packages_by_hand_ship_whole_and_unknown_ones_are_named() {
 #[test]
 fn rules_add_files_by_what_ships_and_by_what_source_imports() {
     let mut world = world();
-    world.debs.insert("ncurses-base", library(vec![("usr/share/terminfo/x/xterm", DebFile::Plain)]));
-    world.debs.insert("tzdata", library(vec![("usr/share/zoneinfo/Europe/Vienna", DebFile::Plain)]));
+    world.debs.insert(
+        "ncurses-base",
+        library(vec![("usr/share/terminfo/x/xterm", DebFile::Plain)]),
+    );
+    world.debs.insert(
+        "tzdata",
+        library(vec![("usr/share/zoneinfo/Europe/Vienna", DebFile::Plain)]),
+    );
     let plain = dump(close(&world, &request()));
-    assert!(plain.contains("tzdata*: usr/share/zoneinfo/Europe/Vienna") && !plain.contains("terminfo"), "{plain}");
+    assert!(
+        plain.contains("tzdata*: usr/share/zoneinfo/Europe/Vienna") && !plain.contains("terminfo"),
+        "{plain}"
+    );
     let mut with_curses = request();
     with_curses.imports.insert("curses".to_owned());
     with_curses.distributions.insert("tzdata".to_owned());
     let text = dump(close(&world, &with_curses));
-    assert!(text.contains("ncurses-base: usr/share/terminfo/x/xterm") && !text.contains("zoneinfo"), "{text}");
+    assert!(
+        text.contains("ncurses-base: usr/share/terminfo/x/xterm") && !text.contains("zoneinfo"),
+        "{text}"
+    );
 }
 
 #[test]

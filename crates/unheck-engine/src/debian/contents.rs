@@ -37,13 +37,21 @@ pub enum ContentsError {
 impl Libraries {
     /// The table of an index that is in the store, made once per index.
     pub(super) fn load(store: &Store, digest: Digest) -> Result<Self, ContentsError> {
-        let derived = store.derived("libraries", &unheck_store::Pack::key(&digest, TABLE_VERSION));
+        let derived = store.derived(
+            "libraries",
+            &unheck_store::Pack::key(&digest, TABLE_VERSION),
+        );
         if let Some(bytes) = derived.bytes(1 << 30)?
             && let Ok(text) = String::from_utf8(bytes)
         {
-            return Ok(Self { lines: text.lines().map(str::to_owned).collect() });
+            return Ok(Self {
+                lines: text.lines().map(str::to_owned).collect(),
+            });
         }
-        let read = |source| ContentsError::Read { digest, source };
+        let read = |source| match store.verify(&digest) {
+            Err(damage @ StoreError::Corrupt(_)) => ContentsError::Store(damage),
+            _ => ContentsError::Read { digest, source },
+        };
         let reader = unheck_deb::contents::decompress("Contents.gz", store.open_verified(&digest)?)
             .map_err(|error| read(std::io::Error::other(error)))?;
         let mut lines = BTreeSet::new();
@@ -57,7 +65,9 @@ impl Libraries {
             writeln!(text, "{line}").expect("a vector takes all");
         }
         derived.put_bytes(&text)?;
-        Ok(Self { lines: lines.into_iter().collect() })
+        Ok(Self {
+            lines: lines.into_iter().collect(),
+        })
     }
 
     /// Adds the packages that have a file of one of the names; `name*` asks for a prefix.
@@ -74,14 +84,19 @@ impl Libraries {
                     break;
                 }
                 let mut fields = line.split('\t');
-                let (Some(file), Some(path), Some(package)) = (fields.next(), fields.next(), fields.next()) else {
+                let (Some(file), Some(path), Some(package)) =
+                    (fields.next(), fields.next(), fields.next())
+                else {
                     continue;
                 };
                 if file != name && !name.ends_with('*') {
                     continue;
                 }
                 if let Ok(path) = TreePath::new(path) {
-                    found.entry(name.clone()).or_default().push((package.to_owned(), path));
+                    found
+                        .entry(name.clone())
+                        .or_default()
+                        .push((package.to_owned(), path));
                 }
             }
         }
@@ -94,7 +109,9 @@ fn add<'p>(lines: &mut BTreeSet<String>, path: &str, packages: impl Iterator<Ite
     if !in_library_directory || !crate::close::is_library_name(name) || path.contains("/debug/") {
         return;
     }
-    let Ok(path) = TreePath::new(path) else { return };
+    let Ok(path) = TreePath::new(path) else {
+        return;
+    };
     let path = usrmerge(&path);
     for package in packages {
         // The index qualifies names by section: `libs/zlib1g`, `contrib/libs/x`.

@@ -34,7 +34,10 @@ impl Explain for MirrorError {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec!["give the URL of the directory that holds `dists/`: `--mirror https://HOST/debian`".to_owned()]
+        vec![
+            "give the URL of the directory that holds `dists/`: `--mirror https://HOST/debian`"
+                .to_owned(),
+        ]
     }
 }
 
@@ -44,18 +47,32 @@ impl Mirror {
     /// # Errors
     /// [`MirrorError`] when an address is no URL.
     pub fn new(configured: &Mirrors, default: &Mirrors) -> Result<Self, MirrorError> {
-        let pick = |one: &Option<String>, other: &Option<String>| one.clone().or_else(|| other.clone());
+        let pick =
+            |one: &Option<String>, other: &Option<String>| one.clone().or_else(|| other.clone());
         let debian = directory(&pick(&configured.debian, &default.debian).unwrap_or_default())?;
         let beside = || {
             let text = debian.as_str().trim_end_matches('/');
-            format!("{}-security/", text.strip_suffix("-security").unwrap_or(text))
+            format!(
+                "{}-security/",
+                text.strip_suffix("-security").unwrap_or(text)
+            )
         };
         // A security archive that was not configured goes with the main one that was.
-        let default_security = if configured.debian.is_some() { &None } else { &default.security };
+        let default_security = if configured.debian.is_some() {
+            &None
+        } else {
+            &default.security
+        };
         let security =
             directory(&pick(&configured.security, default_security).unwrap_or_else(beside))?;
-        let snapshot = pick(&configured.snapshot, &default.snapshot).map(|text| directory(&text)).transpose()?;
-        Ok(Self { debian, security, snapshot })
+        let snapshot = pick(&configured.snapshot, &default.snapshot)
+            .map(|text| directory(&text))
+            .transpose()?;
+        Ok(Self {
+            debian,
+            security,
+            snapshot,
+        })
     }
 
     /// The address of a file of an archive.
@@ -74,7 +91,10 @@ impl Mirror {
             && let Ok(time) = jiff::Timestamp::from_second(date)
         {
             let stamp = time.strftime("%Y%m%dT%H%M%SZ");
-            urls.push(join(snapshot, &format!("archive/{}/{stamp}/{path}", archive.directory())));
+            urls.push(join(
+                snapshot,
+                &format!("archive/{}/{stamp}/{path}", archive.directory()),
+            ));
         }
         urls
     }
@@ -82,7 +102,10 @@ impl Mirror {
 
 fn directory(text: &str) -> Result<Url, MirrorError> {
     let slashed = format!("{}/", text.trim_end_matches('/'));
-    Url::parse(&slashed).map_err(|source| MirrorError { text: text.to_owned(), source })
+    Url::parse(&slashed).map_err(|source| MirrorError {
+        text: text.to_owned(),
+        source,
+    })
 }
 
 fn join(base: &Url, path: &str) -> Url {
@@ -107,17 +130,31 @@ mod tests {
 
     #[test]
     fn the_security_archive_goes_with_the_main_one() {
-        let default = mirrors(Some("http://a.invalid/debian"), Some("http://s.invalid/debian-security"));
+        let default = mirrors(
+            Some("http://a.invalid/debian"),
+            Some("http://s.invalid/debian-security"),
+        );
         let mirror = Mirror::new(&Mirrors::default(), &default).expect("default");
-        assert_eq!(mirror.security.as_str(), "http://s.invalid/debian-security/");
-        let mirror = Mirror::new(&mirrors(Some("http://b.invalid/debian"), None), &default).expect("own");
-        assert_eq!(mirror.security.as_str(), "http://b.invalid/debian-security/");
+        assert_eq!(
+            mirror.security.as_str(),
+            "http://s.invalid/debian-security/"
+        );
+        let mirror =
+            Mirror::new(&mirrors(Some("http://b.invalid/debian"), None), &default).expect("own");
+        assert_eq!(
+            mirror.security.as_str(),
+            "http://b.invalid/debian-security/"
+        );
         assert!(Mirror::new(&mirrors(Some("not a url"), None), &default).is_err());
     }
 
     #[test]
     fn names_are_escaped_and_snapshots_go_by_date() {
-        let mirror = Mirror::new(&Mirrors::default(), &mirrors(Some("http://a.invalid/debian"), None)).expect("mirror");
+        let mirror = Mirror::new(
+            &Mirrors::default(),
+            &mirrors(Some("http://a.invalid/debian"), None),
+        )
+        .expect("mirror");
         let urls = mirror.package_urls(Archive::Debian, "pool/a_1%3a2+b~c.deb", 1_789_199_741);
         let text: Vec<_> = urls.iter().map(Url::as_str).collect();
         assert_eq!(

@@ -18,21 +18,47 @@ pub const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
 /// The path that a file of a package has once `bin`, `lib`, `lib64` and `sbin` are links.
 pub fn usrmerge(path: &TreePath) -> TreePath {
-    let merged = MERGED.iter().any(|top| path.is_under(top) && path.as_str() != *top);
-    if merged { TreePath::new(&format!("usr/{path}")).unwrap_or_else(|_| path.clone()) } else { path.clone() }
+    let merged = MERGED
+        .iter()
+        .any(|top| path.is_under(top) && path.as_str() != *top);
+    if merged {
+        TreePath::new(&format!("usr/{path}")).unwrap_or_else(|_| path.clone())
+    } else {
+        path.clone()
+    }
 }
 
 /// Files of a package that document it or serve tools of the packaging system; licences
 /// (`copyright`) are kept, because whoever distributes the files must distribute them too.
 pub fn is_documentation(path: &TreePath) -> bool {
     const DOCUMENTATION: &[&str] = &[
-        "usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/lintian", "usr/share/bug",
-        "usr/share/doc-base", "usr/share/menu", "usr/share/applications", "usr/share/pixmaps",
-        "usr/share/binfmts", "usr/share/locale", "usr/share/gtk-doc", "usr/share/help", "usr/share/metainfo",
-        "usr/share/reportbug", "usr/share/bash-completion", "usr/share/zsh", "usr/include", "usr/lib/binfmt.d",
-        "usr/share/pkgconfig", "usr/share/aclocal", "usr/share/apport",
+        "usr/share/doc",
+        "usr/share/man",
+        "usr/share/info",
+        "usr/share/lintian",
+        "usr/share/bug",
+        "usr/share/doc-base",
+        "usr/share/menu",
+        "usr/share/applications",
+        "usr/share/pixmaps",
+        "usr/share/binfmts",
+        "usr/share/locale",
+        "usr/share/gtk-doc",
+        "usr/share/help",
+        "usr/share/metainfo",
+        "usr/share/reportbug",
+        "usr/share/bash-completion",
+        "usr/share/zsh",
+        "usr/include",
+        "usr/lib/binfmt.d",
+        "usr/share/pkgconfig",
+        "usr/share/aclocal",
+        "usr/share/apport",
     ];
-    !is_licence(path) && DOCUMENTATION.iter().any(|directory| path.is_under(directory))
+    !is_licence(path)
+        && DOCUMENTATION
+            .iter()
+            .any(|directory| path.is_under(directory))
 }
 
 /// The licence of a package.
@@ -54,7 +80,10 @@ mod tests {
     #[test]
     fn merged_directories_are_followed_and_others_left() {
         let merged = |text: &str| usrmerge(&TreePath::new(text).expect("path")).to_string();
-        assert_eq!(merged("lib/x86_64-linux-gnu/libc.so.6"), "usr/lib/x86_64-linux-gnu/libc.so.6");
+        assert_eq!(
+            merged("lib/x86_64-linux-gnu/libc.so.6"),
+            "usr/lib/x86_64-linux-gnu/libc.so.6"
+        );
         assert_eq!(merged("lib64/ld.so"), "usr/lib64/ld.so");
         assert_eq!(merged("library/x"), "library/x");
         assert_eq!(merged("usr/lib/x"), "usr/lib/x");

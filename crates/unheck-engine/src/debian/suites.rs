@@ -178,9 +178,12 @@ impl Explain for SuitesError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Net { source, .. } => source.hints(),
-            Self::Freshness { suite, source: FreshnessError::Expired { .. } } => vec![
-                format!("use a mirror that is current (`--mirror URL`), or accept it with `--allow-expired-suite {suite}`"),
-            ],
+            Self::Freshness {
+                suite,
+                source: FreshnessError::Expired { .. },
+            } => vec![format!(
+                "use a mirror that is current (`--mirror URL`), or accept it with `--allow-expired-suite {suite}`"
+            )],
             Self::Freshness { source, .. } => vec![source.hint()],
             Self::Signature { source, .. } => source
                 .hint()
@@ -210,22 +213,39 @@ impl Suites {
                 .iter()
                 .map(|(archive, name)| scope.spawn(|| inrelease(net, mirror, *archive, name)))
                 .collect();
-            let joined: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+            let joined: Vec<_> = threads
+                .into_iter()
+                .map(|thread| thread.join().expect("no panic"))
+                .collect();
             joined.into_iter().collect::<Result<Vec<_>, _>>()
         })?;
         let mut releases = Vec::new();
         for ((archive, name), bytes) in names.iter().zip(fetched) {
-            releases.push(check(net.store(), keyring, request, (*archive, name, &bytes))?);
+            releases.push(check(
+                net.store(),
+                keyring,
+                request,
+                (*archive, name, &bytes),
+            )?);
         }
-        let mut suites =
-            Self { name: request.suite.to_owned(), locked: BTreeMap::new(), tables: BTreeMap::new(), releases };
+        let mut suites = Self {
+            name: request.suite.to_owned(),
+            locked: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            releases,
+        };
         for platform in request.platforms {
             suites.load_platform(net, mirror, *platform)?;
         }
         Ok(suites)
     }
 
-    fn load_platform(&mut self, net: &Net, mirror: &Mirror, platform: Platform) -> Result<(), SuitesError> {
+    fn load_platform(
+        &mut self,
+        net: &Net,
+        mirror: &Mirror,
+        platform: Platform,
+    ) -> Result<(), SuitesError> {
         let mut wants = Vec::new();
         let mut indexes = Vec::new();
         for loaded in &self.releases {
@@ -240,7 +260,10 @@ impl Suites {
             });
             indexes.push((path, digest));
         }
-        let failed = |source| SuitesError::Net { suite: self.name.clone(), source };
+        let failed = |source| SuitesError::Net {
+            suite: self.name.clone(),
+            source,
+        };
         net.fetch(wants).map_err(failed)?;
         let mut tables = Vec::new();
         let mut locked = Vec::new();
@@ -267,18 +290,31 @@ impl Suites {
             .iter()
             .filter_map(|table| {
                 let package = table.package(name)?;
-                Some(Listed { package, suite: table.suite.clone(), archive: table.archive, date: table.date })
+                Some(Listed {
+                    package,
+                    suite: table.suite.clone(),
+                    archive: table.archive,
+                    date: table.date,
+                })
             })
             .max_by(|one, other| one.package.version.cmp(&other.package.version))
     }
 
     /// Names of all packages that begin with `prefix`, sorted.
     pub fn names(&self, platform: Platform, prefix: &str) -> Vec<String> {
-        let tables = self.tables.get(&platform).map(Vec::as_slice).unwrap_or_default();
+        let tables = self
+            .tables
+            .get(&platform)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let mut names: Vec<String> = tables
             .iter()
             .flat_map(|table| {
-                table.stanzas.range(prefix.to_owned()..).map(|(name, _)| name).take_while(|name| name.starts_with(prefix))
+                table
+                    .stanzas
+                    .range(prefix.to_owned()..)
+                    .map(|(name, _)| name)
+                    .take_while(|name| name.starts_with(prefix))
             })
             .cloned()
             .collect();
@@ -289,7 +325,11 @@ impl Suites {
 
     /// The newest date of the suites, in seconds since 1970.
     pub fn newest_date(&self) -> i64 {
-        self.releases.iter().map(|loaded| loaded.release.date).max().unwrap_or_default()
+        self.releases
+            .iter()
+            .map(|loaded| loaded.release.date)
+            .max()
+            .unwrap_or_default()
     }
 
     /// The Contents indexes of a platform: addresses, digest, size, by suite.
@@ -298,7 +338,9 @@ impl Suites {
         for loaded in &self.releases {
             // `main/Contents-ARCH.gz` holds the packages of the architecture, `-all` the others.
             let path = format!("main/Contents-{}.gz", platform.architecture());
-            let Ok((index, digest, size)) = loaded.index(&path) else { continue };
+            let Ok((index, digest, size)) = loaded.index(&path) else {
+                continue;
+            };
             wants.push(Want {
                 label: format!("{} Contents-{}", loaded.name, platform.architecture()),
                 urls: loaded.index_urls(mirror, &index),
@@ -334,25 +376,43 @@ struct Seen {
 }
 
 /// The bytes of `InRelease`: from the mirror, or offline the last that were good.
-fn inrelease(net: &Net, mirror: &Mirror, archive: Archive, suite: &str) -> Result<Vec<u8>, SuitesError> {
-    let store_failed = |source| SuitesError::Store { suite: suite.to_owned(), source };
+fn inrelease(
+    net: &Net,
+    mirror: &Mirror,
+    archive: Archive,
+    suite: &str,
+) -> Result<Vec<u8>, SuitesError> {
+    let store_failed = |source| SuitesError::Store {
+        suite: suite.to_owned(),
+        source,
+    };
     if net.is_offline() {
-        let seen: Option<Seen> =
-            net.store().state_get(&state_name(archive, suite)).map_err(store_failed)?;
+        let seen: Option<Seen> = net
+            .store()
+            .state_get(&state_name(archive, suite))
+            .map_err(store_failed)?;
         if let Some(seen) = seen
             && net.store().has(&seen.inrelease)
         {
             let mut bytes = Vec::new();
-            let mut file = net.store().open_blob(&seen.inrelease).map_err(store_failed)?;
-            file.read_to_end(&mut bytes).map_err(|source| SuitesError::Net {
-                suite: suite.to_owned(),
-                source: NetError::Read(source),
-            })?;
+            let mut file = net
+                .store()
+                .open_blob(&seen.inrelease)
+                .map_err(store_failed)?;
+            file.read_to_end(&mut bytes)
+                .map_err(|source| SuitesError::Net {
+                    suite: suite.to_owned(),
+                    source: NetError::Read(source),
+                })?;
             return Ok(bytes);
         }
     }
     let url = mirror.url(archive, &format!("dists/{suite}/InRelease"));
-    net.small(&url, MAX_INRELEASE).map_err(|source| SuitesError::Net { suite: suite.to_owned(), source })
+    net.small(&url, MAX_INRELEASE)
+        .map_err(|source| SuitesError::Net {
+            suite: suite.to_owned(),
+            source,
+        })
 }
 
 /// Signature, name and dates of one suite.
@@ -363,31 +423,67 @@ fn check(
     (archive, suite, bytes): (Archive, &str, &[u8]),
 ) -> Result<Loaded, SuitesError> {
     let name = || suite.to_owned();
-    let Signed { text, signers } = keyring
-        .verify_inrelease(bytes, request.now)
-        .map_err(|source| SuitesError::Signature { suite: name(), source })?;
-    let failed = |source| SuitesError::Release { suite: name(), source };
+    let Signed { text, signers } =
+        keyring
+            .verify_inrelease(bytes, request.now)
+            .map_err(|source| SuitesError::Signature {
+                suite: name(),
+                source,
+            })?;
+    let failed = |source| SuitesError::Release {
+        suite: name(),
+        source,
+    };
     let release = Release::parse(&text).map_err(failed)?;
     release.expect_suite(suite).map_err(failed)?;
-    let store_failed = |source| SuitesError::Store { suite: name(), source };
+    let store_failed = |source| SuitesError::Store {
+        suite: name(),
+        source,
+    };
     let state = state_name(archive, suite);
     let seen: Option<Seen> = store.state_get(&state).map_err(store_failed)?;
-    let allow = request.allow_expired.iter().any(|allowed| allowed == suite || *allowed == request.suite);
+    let allow = request
+        .allow_expired
+        .iter()
+        .any(|allowed| allowed == suite || *allowed == request.suite);
     release
         .freshness(request.now, seen.as_ref().map(|seen| seen.date), allow)
-        .map_err(|source| SuitesError::Freshness { suite: name(), source })?;
+        .map_err(|source| SuitesError::Freshness {
+            suite: name(),
+            source,
+        })?;
     let inrelease = store.put_bytes(bytes).map_err(store_failed)?;
     if seen.is_none_or(|seen| seen.inrelease != inrelease) {
-        store.state_put(&state, &Seen { date: release.date, inrelease }).map_err(store_failed)?;
+        store
+            .state_put(
+                &state,
+                &Seen {
+                    date: release.date,
+                    inrelease,
+                },
+            )
+            .map_err(store_failed)?;
     }
-    let mut signed_by: Vec<String> = signers.into_iter().map(|signer| signer.fingerprint).collect();
+    let mut signed_by: Vec<String> = signers
+        .into_iter()
+        .map(|signer| signer.fingerprint)
+        .collect();
     signed_by.sort();
-    Ok(Loaded { name: name(), archive, release, inrelease, signed_by })
+    Ok(Loaded {
+        name: name(),
+        archive,
+        release,
+        inrelease,
+        signed_by,
+    })
 }
 
 impl Loaded {
     fn index(&self, path: &str) -> Result<(TreePath, Digest, u64), SuitesError> {
-        let missing = || SuitesError::NoIndex { suite: self.name.clone(), path: path.to_owned() };
+        let missing = || SuitesError::NoIndex {
+            suite: self.name.clone(),
+            path: path.to_owned(),
+        };
         let tree = TreePath::new(path).map_err(|_| missing())?;
         let entry = self.release.files.get(&tree).ok_or_else(missing)?;
         Ok((tree, entry.digest, entry.size))
@@ -395,7 +491,11 @@ impl Loaded {
 
     /// By digest first, where the archive offers it: that name never changes its content.
     fn index_urls(&self, mirror: &Mirror, path: &TreePath) -> Vec<url::Url> {
-        let by_hash = self.release.acquire_by_hash.then(|| self.release.by_hash(path)).flatten();
+        let by_hash = self
+            .release
+            .acquire_by_hash
+            .then(|| self.release.by_hash(path))
+            .flatten();
         by_hash
             .into_iter()
             .chain([path.clone()])
@@ -407,15 +507,24 @@ impl Loaded {
 impl Table {
     fn load(store: &Store, loaded: &Loaded, digest: Digest) -> Result<Self, SuitesError> {
         let suite = || loaded.name.clone();
-        let packages = |source| SuitesError::Packages { suite: suite(), source };
-        let failed = |source| SuitesError::Store { suite: suite(), source };
+        let packages = |source| SuitesError::Packages {
+            suite: suite(),
+            source,
+        };
+        let failed = |source| SuitesError::Store {
+            suite: suite(),
+            source,
+        };
         let key = unheck_store::Pack::key(&digest, TABLE_VERSION);
         let derived: Derived = store.derived("packages", &key);
         let text = match derived.bytes(MAX_PACKAGES).map_err(failed)? {
             Some(text) => text,
             None => {
                 let blob = store.open_verified(&digest).map_err(failed)?;
-                let text = decompress(blob).map_err(packages)?;
+                let text = decompress(blob).map_err(|error| match store.verify(&digest) {
+                    Err(damage @ StoreError::Corrupt(_)) => failed(damage),
+                    _ => packages(error),
+                })?;
                 derived.put_bytes(&text).map_err(failed)?;
                 text
             }
@@ -439,8 +548,16 @@ impl Table {
 }
 
 /// Fields that are never asked for, and most of an index's bytes.
-const DROPPED: &[&[u8]] =
-    &[b"Description-md5:", b"Tag:", b"MD5sum:", b"Maintainer:", b"Breaks:", b"Conflicts:", b"Replaces:", b"Suggests:"];
+const DROPPED: &[&[u8]] = &[
+    b"Description-md5:",
+    b"Tag:",
+    b"MD5sum:",
+    b"Maintainer:",
+    b"Breaks:",
+    b"Conflicts:",
+    b"Replaces:",
+    b"Suggests:",
+];
 
 /// The text of an index without the fields that nobody asks for.
 fn decompress(blob: impl std::io::Read) -> Result<Vec<u8>, PackagesError> {
@@ -452,7 +569,9 @@ fn decompress(blob: impl std::io::Read) -> Result<Vec<u8>, PackagesError> {
     let (mut line, mut total, mut dropping) = (Vec::new(), 0, false);
     loop {
         line.clear();
-        let read = reader.read_until(b'\n', &mut line).map_err(PackagesError::Decompress)?;
+        let read = reader
+            .read_until(b'\n', &mut line)
+            .map_err(PackagesError::Decompress)?;
         if read == 0 {
             return Ok(text);
         }
@@ -475,7 +594,9 @@ fn decompress(blob: impl std::io::Read) -> Result<Vec<u8>, PackagesError> {
 fn stanzas(text: &[u8]) -> BTreeMap<String, (usize, usize)> {
     let mut stanzas = BTreeMap::new();
     let mut start = 0;
-    let ends = memchr::memmem::find_iter(text, b"\n\n").map(|at| at + 2).chain([text.len()]);
+    let ends = memchr::memmem::find_iter(text, b"\n\n")
+        .map(|at| at + 2)
+        .chain([text.len()]);
     for end in ends {
         let stanza = &text[start..end];
         if let Some(rest) = stanza.strip_prefix(b"Package: ")
@@ -505,7 +626,10 @@ mod tests {
     #[test]
     fn unstable_has_no_updates_and_others_have_both() {
         assert_eq!(members("sid").len(), 1);
-        let names: Vec<_> = members("trixie").into_iter().map(|(_, name)| name).collect();
+        let names: Vec<_> = members("trixie")
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect();
         assert_eq!(names, ["trixie", "trixie-updates", "trixie-security"]);
     }
 }

@@ -108,7 +108,14 @@ impl Explain for WorldError {
 impl<'a> DebWorld<'a> {
     /// The packages of one platform.
     pub fn new(net: &'a Net, mirror: &'a Mirror, suites: &'a Suites, platform: Platform) -> Self {
-        Self { net, mirror, suites, platform, facts: Mutex::default(), libraries: Mutex::default() }
+        Self {
+            net,
+            mirror,
+            suites,
+            platform,
+            facts: Mutex::default(),
+            libraries: Mutex::default(),
+        }
     }
 
     /// A package with where it is listed.
@@ -120,7 +127,9 @@ impl<'a> DebWorld<'a> {
         let package = &listed.package;
         Want {
             label: format!("{} {}", package.name, package.version),
-            urls: self.mirror.package_urls(listed.archive, package.filename.as_str(), listed.date),
+            urls: self
+                .mirror
+                .package_urls(listed.archive, package.filename.as_str(), listed.date),
             digest: package.sha256,
             size: Some(package.size),
             credentials: false,
@@ -134,11 +143,18 @@ impl<'a> DebWorld<'a> {
         })?;
         let digest = listed.package.sha256;
         let pack = deb_pack(self.net.store(), package, &digest)?;
-        let scanned = scan_pack(self.net.store(), &digest, &pack)
-            .map_err(|source| WorldError::Scan { package: package.to_owned(), source })?;
+        check_identity(&pack, &listed)?;
+        let scanned =
+            scan_pack(self.net.store(), &digest, &pack).map_err(|source| WorldError::Scan {
+                package: package.to_owned(),
+                source,
+            })?;
         let mut facts = DebFacts::default();
-        let mut objects: BTreeMap<TreePath, _> =
-            scanned.objects.into_iter().map(|(path, object)| (path, Arc::new(object))).collect();
+        let mut objects: BTreeMap<TreePath, _> = scanned
+            .objects
+            .into_iter()
+            .map(|(path, object)| (path, Arc::new(object)))
+            .collect();
         for entry in pack.entries() {
             let file = match &entry.kind {
                 PackKind::Dir => continue,
@@ -181,7 +197,9 @@ impl World for DebWorld<'_> {
     }
 
     fn depends(&self, package: &str) -> Vec<Vec<String>> {
-        let Some(listed) = self.listed(package) else { return Vec::new() };
+        let Some(listed) = self.listed(package) else {
+            return Vec::new();
+        };
         [&listed.package.pre_depends, &listed.package.depends]
             .into_iter()
             .filter_map(|field| field.parse().ok())
@@ -198,15 +216,24 @@ impl World for DebWorld<'_> {
     fn prepare(&self, packages: &BTreeSet<String>) -> Result<(), WorldError> {
         let missing: Vec<&String> = {
             let known = self.facts.lock().expect("no panic while held");
-            packages.iter().filter(|package| !known.contains_key(*package)).collect()
+            packages
+                .iter()
+                .filter(|package| !known.contains_key(*package))
+                .collect()
         };
-        let wants = missing.iter().filter_map(|package| Some(self.want(&self.listed(package)?))).collect();
+        let wants = missing
+            .iter()
+            .filter_map(|package| Some(self.want(&self.listed(package)?)))
+            .collect();
         self.net.fetch(wants).map_err(WorldError::Net)?;
         let looked: Vec<(String, Arc<DebFacts>)> = missing
             .par_iter()
             .map(|package| Ok(((*package).clone(), self.look(package)?)))
             .collect::<Result<_, WorldError>>()?;
-        self.facts.lock().expect("no panic while held").extend(looked);
+        self.facts
+            .lock()
+            .expect("no panic while held")
+            .extend(looked);
         Ok(())
     }
 
@@ -243,26 +270,80 @@ pub fn deb_pack_key(digest: &Digest) -> Digest {
 /// [`WorldError`] when the archive is refused, is another package, or the store fails.
 pub fn deb_pack(store: &Store, package: &str, digest: &Digest) -> Result<Pack, WorldError> {
     let name = || package.to_owned();
-    let failed = |source| WorldError::Store { package: name(), source };
+    let failed = |source| WorldError::Store {
+        package: name(),
+        source,
+    };
     let key = deb_pack_key(digest);
     if let Some(pack) = Pack::open(store, &key).map_err(failed)? {
         return Ok(pack);
     }
     let blob = store.open_verified(digest).map_err(failed)?;
-    let mut sink = PackSink { writer: PackWriter::create(store, &key).map_err(failed)?, failed: None };
+    let mut sink = PackSink {
+        writer: PackWriter::create(store, &key).map_err(failed)?,
+        failed: None,
+    };
     let read = read_deb(blob, &Limits::default(), &mut sink);
     if let Some(source) = sink.failed {
-        return Err(WorldError::Pack { package: name(), source });
+        return Err(WorldError::Pack {
+            package: name(),
+            source,
+        });
     }
-    let control = read.map_err(|source| WorldError::Refused { package: name(), source: Box::new(source) })?;
+    let control = read.map_err(|source| match store.verify(digest) {
+        // It was good when it was fetched: damaged since, not hostile.
+        Err(damage @ StoreError::Corrupt(_)) => failed(damage),
+        _ => WorldError::Refused {
+            package: name(),
+            source: Box::new(source),
+        },
+    })?;
     if control.package != package {
-        return Err(WorldError::Other { package: name(), found: format!("`{}`", control.package) });
+        return Err(WorldError::Other {
+            package: name(),
+            found: format!("`{}`", control.package),
+        });
     }
     let meta = serde_json::json!({
         "control": control.text,
         "md5sums": control.md5sums,
     });
-    sink.writer.commit(&meta).map_err(|source| WorldError::Pack { package: name(), source })
+    sink.writer
+        .commit(&meta)
+        .map_err(|source| WorldError::Pack {
+            package: name(),
+            source,
+        })
+}
+
+/// Refuses an archive that is another version or for another machine than its index says.
+fn check_identity(pack: &Pack, listed: &Listed) -> Result<(), WorldError> {
+    let control = pack
+        .meta()
+        .get("control")
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or_default();
+    let package = &listed.package;
+    for (field, wanted) in [
+        ("Version", package.version.as_str()),
+        ("Architecture", package.architecture.as_str()),
+    ] {
+        let found = control
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+            .unwrap_or_default();
+        if found.trim() != wanted {
+            return Err(WorldError::Other {
+                package: package.name.clone(),
+                found: format!(
+                    "{} `{}`, where the index says `{wanted}`",
+                    field.to_lowercase(),
+                    found.trim().escape_debug()
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 struct PackSink {
@@ -273,14 +354,24 @@ struct PackSink {
 impl Visitor for PackSink {
     fn entry(&mut self, entry: &Entry, content: &mut dyn std::io::Read) -> std::io::Result<()> {
         // Set-user-id and set-group-id bits never ship: nothing in an artifact changes its user.
-        let member = Member { path: entry.path.clone(), mode: entry.mode & 0o1777, mtime: entry.mtime };
+        let member = Member {
+            path: entry.path.clone(),
+            mode: entry.mode & 0o1777,
+            mtime: entry.mtime,
+        };
         let added = match &entry.kind {
             EntryKind::Dir => self.writer.add_dir(member),
             EntryKind::Symlink(target) => self.writer.add_symlink(member, target),
             EntryKind::Hardlink(target) => self.writer.add_hardlink(member, target.clone()),
-            EntryKind::File { size } => self.writer.add_file(member, Some(*size), content).map(drop),
+            EntryKind::File { size } => {
+                self.writer.add_file(member, Some(*size), content).map(drop)
+            }
         };
         added.map_err(|error| {
+            // A reader that finds a lie must be heard as such, not as trouble of the store.
+            if let PackError::Input { source, .. } = error {
+                return source;
+            }
             let text = error.to_string();
             self.failed = Some(error);
             std::io::Error::other(text)

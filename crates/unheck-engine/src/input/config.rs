@@ -84,7 +84,9 @@ pub(super) fn merge_file(project: &mut Project) -> Result<(), ReadProjectError> 
         return Ok(());
     }
     if project.config != Config::default() {
-        return Err(ReadProjectError::TwoConfigs { root: project.root.clone() });
+        return Err(ReadProjectError::TwoConfigs {
+            root: project.root.clone(),
+        });
     }
     (project.config, _) = read_toml(&path)?;
     Ok(())

@@ -31,7 +31,9 @@ pub enum EntryError {
         names: Vec<String>,
     },
     /// No command, no usual file.
-    #[error("nothing says what to start: no `[project.scripts]`, no `__main__.py`, `main.py` or `app.py`")]
+    #[error(
+        "nothing says what to start: no `[project.scripts]`, no `__main__.py`, `main.py` or `app.py`"
+    )]
     None,
     /// The text is no command line.
     #[error("the entry `{0}` is not a command line: a quote is not closed, or it is empty")]
@@ -48,7 +50,9 @@ impl Explain for EntryError {
             Self::Several { names } => names.first().cloned().unwrap_or_default(),
             _ => "python main.py".to_owned(),
         };
-        vec![format!("add `--entry '{example}'`, or `entry = \"{example}\"` to `[tool.unheck]`")]
+        vec![format!(
+            "add `--entry '{example}'`, or `entry = \"{example}\"` to `[tool.unheck]`"
+        )]
     }
 }
 
@@ -63,7 +67,10 @@ impl Entry {
             return Err(EntryError::Words(text.to_owned()));
         };
         if rest.is_empty() && is_reference(first) {
-            return Ok(Self::Script { name: project_name.to_owned(), reference: first.clone() });
+            return Ok(Self::Script {
+                name: project_name.to_owned(),
+                reference: first.clone(),
+            });
         }
         Ok(Self::Command(words))
     }
@@ -77,14 +84,25 @@ impl Entry {
             return Ok((Self::parse(text, &project.name)?, "configured".to_owned()));
         }
         if project.kind == Kind::Script {
-            let file = project.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = project
+                .file
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             return Ok((Self::File(file), "the script itself".to_owned()));
         }
         let scripts: Vec<_> = project.scripts.iter().collect();
         match &scripts[..] {
             [(name, reference)] => {
-                let entry = Self::Script { name: (*name).clone(), reference: (*reference).clone() };
-                return Ok((entry, format!("the only command of `[project.scripts]`, `{name}`")));
+                let entry = Self::Script {
+                    name: (*name).clone(),
+                    reference: (*reference).clone(),
+                };
+                return Ok((
+                    entry,
+                    format!("the only command of `[project.scripts]`, `{name}`"),
+                ));
             }
             [] => {}
             // A command with the project's own name is what people mean.
@@ -92,8 +110,16 @@ impl Entry {
                 if let Some((name, reference)) =
                     several.iter().find(|(name, _)| **name == project.name)
                 {
-                    let entry = Self::Script { name: (*name).clone(), reference: (*reference).clone() };
-                    return Ok((entry, format!("the command of `[project.scripts]` called `{name}` as the project")));
+                    let entry = Self::Script {
+                        name: (*name).clone(),
+                        reference: (*reference).clone(),
+                    };
+                    return Ok((
+                        entry,
+                        format!(
+                            "the command of `[project.scripts]` called `{name}` as the project"
+                        ),
+                    ));
                 }
                 let names = several.iter().map(|(name, _)| (*name).clone()).collect();
                 return Err(EntryError::Several { names });
@@ -115,11 +141,14 @@ fn is_file(root: &Path, name: &str) -> bool {
 fn is_reference(word: &str) -> bool {
     let identifiers = |text: &str| {
         text.split('.').all(|part| {
-            part.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
+            part.chars()
+                .next()
+                .is_some_and(|c| c.is_alphabetic() || c == '_')
                 && part.chars().all(|c| c.is_alphanumeric() || c == '_')
         })
     };
-    word.split_once(':').is_some_and(|(module, attribute)| identifiers(module) && identifiers(attribute))
+    word.split_once(':')
+        .is_some_and(|(module, attribute)| identifiers(module) && identifiers(attribute))
 }
 
 /// Words of a command line with the quoting of POSIX sh, without expansions; `None` when a
@@ -151,14 +180,27 @@ mod tests {
 
     #[test]
     fn entries_are_references_or_command_lines() {
-        let script = Entry::Script { name: "p".to_owned(), reference: "a.b:c.d".to_owned() };
+        let script = Entry::Script {
+            name: "p".to_owned(),
+            reference: "a.b:c.d".to_owned(),
+        };
         assert_eq!(Entry::parse("a.b:c.d", "p"), Ok(script));
         let words = |list: &[&str]| Entry::Command(list.iter().map(|w| (*w).to_owned()).collect());
-        assert_eq!(Entry::parse("uvicorn web:app --port 80", "p"), Ok(words(&["uvicorn", "web:app", "--port", "80"])));
-        assert_eq!(Entry::parse(r#"a 'b c' "d \" e" f\ g ''"#, "p"), Ok(words(&["a", "b c", "d \" e", "f g", ""])));
+        assert_eq!(
+            Entry::parse("uvicorn web:app --port 80", "p"),
+            Ok(words(&["uvicorn", "web:app", "--port", "80"]))
+        );
+        assert_eq!(
+            Entry::parse(r#"a 'b c' "d \" e" f\ g ''"#, "p"),
+            Ok(words(&["a", "b c", "d \" e", "f g", ""]))
+        );
         assert_eq!(Entry::parse("http://x", "p"), Ok(words(&["http://x"])));
         for wrong in ["", "  ", "a 'b", "a \\"] {
-            assert_eq!(Entry::parse(wrong, "p"), Err(EntryError::Words(wrong.to_owned())), "{wrong}");
+            assert_eq!(
+                Entry::parse(wrong, "p"),
+                Err(EntryError::Words(wrong.to_owned())),
+                "{wrong}"
+            );
         }
     }
 }

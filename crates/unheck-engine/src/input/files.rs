@@ -110,13 +110,18 @@ impl Explain for AppFilesError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::LinkOut { path, .. } => {
-                vec![format!("leave it out: `exclude = [\"/{path}\"]` in `[tool.unheck]`")]
+                vec![format!(
+                    "leave it out: `exclude = [\"/{path}\"]` in `[tool.unheck]`"
+                )]
             }
             Self::Special { path } => {
-                vec![format!("remove it, or `exclude = [\"/{path}\"]` in `[tool.unheck]`")]
+                vec![format!(
+                    "remove it, or `exclude = [\"/{path}\"]` in `[tool.unheck]`"
+                )]
             }
             Self::TooMuch { .. } => vec![
-                "leave out what is no part of the app: `exclude = [...]` in `[tool.unheck]`".to_owned(),
+                "leave out what is no part of the app: `exclude = [...]` in `[tool.unheck]`"
+                    .to_owned(),
             ],
             _ => Vec::new(),
         }
@@ -125,16 +130,59 @@ impl Explain for AppFilesError {
 
 /// Never part of an app: version control, caches, environments, what unheck itself writes.
 const NEVER: &[&str] = &[
-    ".git", ".hg", ".svn", ".gitignore", ".gitattributes", ".github", ".gitlab-ci.yml", ".dockerignore",
-    "__pycache__", "*.pyc", "*.pyo", ".venv", "venv", ".tox", ".nox", ".mypy_cache", ".pytest_cache",
-    ".ruff_cache", ".coverage", ".idea", ".vscode", ".DS_Store", "node_modules", "*.egg-info",
-    "/build", "/dist", "*.oci.tar", "*.oci", "Dockerfile*", "/unheck.toml", "/uv.lock", "/pylock*.toml",
-    "/.python-version", "/Makefile", "/justfile", "/tests", "/test",
+    ".git",
+    ".hg",
+    ".svn",
+    ".gitignore",
+    ".gitattributes",
+    ".github",
+    ".gitlab-ci.yml",
+    ".dockerignore",
+    "__pycache__",
+    "*.pyc",
+    "*.pyo",
+    ".venv",
+    "venv",
+    ".tox",
+    ".nox",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".coverage",
+    ".idea",
+    ".vscode",
+    ".DS_Store",
+    "node_modules",
+    "*.egg-info",
+    "/build",
+    "/dist",
+    "*.oci.tar",
+    "*.oci",
+    "Dockerfile*",
+    "/unheck.toml",
+    "/uv.lock",
+    "/pylock*.toml",
+    "/.python-version",
+    "/Makefile",
+    "/justfile",
+    "/tests",
+    "/test",
 ];
 
 /// Left out for the user's safety, and said so.
-const SECRETS: &[&str] =
-    &[".env", ".env.*", ".netrc", ".pypirc", "id_rsa", "id_ed25519", "id_ecdsa", "*.pem", "*.key", ".aws", ".ssh"];
+const SECRETS: &[&str] = &[
+    ".env",
+    ".env.*",
+    ".netrc",
+    ".pypirc",
+    "id_rsa",
+    "id_ed25519",
+    "id_ecdsa",
+    "*.pem",
+    "*.key",
+    ".aws",
+    ".ssh",
+];
 
 /// Most files and bytes that are taken as an app.
 const MAX_FILES: usize = 200_000;
@@ -148,14 +196,24 @@ const MAX_BYTES: u64 = 8 << 30;
 pub fn app_files(project: &Project) -> Result<AppFiles, AppFilesError> {
     let mut found = AppFiles::default();
     if project.kind == Kind::Script {
-        let name = project.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        found.files.extend(app_file(&project.root, &project.file, &name)?);
+        let name = project
+            .file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        found
+            .files
+            .extend(app_file(&project.root, &project.file, &name)?);
         return Ok(found);
     }
     let secrets = matcher(&project.root, SECRETS.iter().copied(), &[])?;
     let never = matcher(
         &project.root,
-        NEVER.iter().copied().chain(project.config.exclude.iter().map(String::as_str)),
+        NEVER
+            .iter()
+            .copied()
+            .chain(project.config.exclude.iter().map(String::as_str)),
         &project.config.include,
     )?;
     let walk = WalkBuilder::new(&project.root)
@@ -178,13 +236,21 @@ pub fn app_files(project: &Project) -> Result<AppFiles, AppFilesError> {
         if entry.depth() == 0 || is_dir(&entry) {
             continue;
         }
-        let relative = entry.path().strip_prefix(&project.root).map_err(|error| failed(Box::new(error)))?;
+        let relative = entry
+            .path()
+            .strip_prefix(&project.root)
+            .map_err(|error| failed(Box::new(error)))?;
         let name = relative.to_string_lossy().into_owned();
-        if secrets.matched_path_or_any_parents(relative, false).is_ignore() {
+        if secrets
+            .matched_path_or_any_parents(relative, false)
+            .is_ignore()
+        {
             found.secrets.push(name);
             continue;
         }
-        let Some(file) = app_file(&project.root, entry.path(), &name)? else { continue };
+        let Some(file) = app_file(&project.root, entry.path(), &name)? else {
+            continue;
+        };
         if let AppFileKind::File { len, .. } = file.kind {
             bytes += len;
         }
@@ -203,11 +269,17 @@ fn is_dir(entry: &ignore::DirEntry) -> bool {
 
 fn check_size(files: usize, bytes: u64) -> Result<(), AppFilesError> {
     if files > MAX_FILES {
-        return Err(AppFilesError::TooMuch { what: format!("{files} files"), limit: MAX_FILES.to_string() });
+        return Err(AppFilesError::TooMuch {
+            what: format!("{files} files"),
+            limit: MAX_FILES.to_string(),
+        });
     }
     if bytes > MAX_BYTES {
         let gib = MAX_BYTES >> 30;
-        return Err(AppFilesError::TooMuch { what: format!("more than {gib} GiB"), limit: format!("{gib} GiB") });
+        return Err(AppFilesError::TooMuch {
+            what: format!("more than {gib} GiB"),
+            limit: format!("{gib} GiB"),
+        });
     }
     Ok(())
 }
@@ -221,7 +293,10 @@ fn matcher<'a>(
     let mut builder = ignore::gitignore::GitignoreBuilder::new(root);
     let mut add = |pattern: &str| match builder.add_line(None, pattern) {
         Ok(_) => Ok(()),
-        Err(source) => Err(AppFilesError::Pattern { pattern: pattern.to_owned(), source }),
+        Err(source) => Err(AppFilesError::Pattern {
+            pattern: pattern.to_owned(),
+            source,
+        }),
     };
     for pattern in leave {
         add(pattern)?;
@@ -229,16 +304,27 @@ fn matcher<'a>(
     for pattern in keep {
         add(&format!("!{pattern}"))?;
     }
-    builder.build().map_err(|source| AppFilesError::Pattern { pattern: String::new(), source })
+    builder.build().map_err(|source| AppFilesError::Pattern {
+        pattern: String::new(),
+        source,
+    })
 }
 
 fn app_file(root: &Path, source: &Path, name: &str) -> Result<Option<AppFile>, AppFilesError> {
-    let failed = |error: std::io::Error| AppFilesError::Read { root: root.to_owned(), source: Box::new(error) };
-    let path = TreePath::new(name)
-        .map_err(|source| AppFilesError::Name { name: name.chars().take(200).collect(), source })?;
+    let failed = |error: std::io::Error| AppFilesError::Read {
+        root: root.to_owned(),
+        source: Box::new(error),
+    };
+    let path = TreePath::new(name).map_err(|source| AppFilesError::Name {
+        name: name.chars().take(200).collect(),
+        source,
+    })?;
     let metadata = fs_err::symlink_metadata(source).map_err(failed)?;
     let kind = if metadata.is_symlink() {
-        let target = fs_err::read_link(source).map_err(failed)?.to_string_lossy().into_owned();
+        let target = fs_err::read_link(source)
+            .map_err(failed)?
+            .to_string_lossy()
+            .into_owned();
         if target.starts_with('/') || path.resolve_link(&target).is_none() {
             return Err(AppFilesError::LinkOut { path, target });
         }
@@ -254,7 +340,12 @@ fn app_file(root: &Path, source: &Path, name: &str) -> Result<Option<AppFile>, A
     };
     use std::os::unix::fs::PermissionsExt as _;
     let executable = metadata.permissions().mode() & 0o111 != 0;
-    Ok(Some(AppFile { path, source: source.to_owned(), executable, kind }))
+    Ok(Some(AppFile {
+        path,
+        source: source.to_owned(),
+        executable,
+        kind,
+    }))
 }
 
 impl AppFiles {

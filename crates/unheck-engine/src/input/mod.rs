@@ -163,9 +163,15 @@ const MAX_DEPTH: usize = 100;
 /// # Errors
 /// [`ReadProjectError`], with line and column where a file is wrong.
 pub fn read(path: &Path) -> Result<Project, ReadProjectError> {
-    let metadata = fs_err::metadata(path)
-        .map_err(|source| ReadProjectError::Read { path: path.to_owned(), source })?;
-    let (file, kind) = if metadata.is_dir() { discover(path)? } else { (path.to_owned(), kind_of(path)?) };
+    let metadata = fs_err::metadata(path).map_err(|source| ReadProjectError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let (file, kind) = if metadata.is_dir() {
+        discover(path)?
+    } else {
+        (path.to_owned(), kind_of(path)?)
+    };
     let root = match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -195,51 +201,82 @@ fn discover(directory: &Path) -> Result<(PathBuf, Kind), ReadProjectError> {
     let pyproject = directory.join("pyproject.toml");
     if pyproject.is_file() && pyproject::has_project_table(&pyproject)? {
         let lock = directory.join("uv.lock");
-        return Ok(if lock.is_file() { (lock, Kind::UvLock) } else { (pyproject, Kind::Pyproject) });
+        return Ok(if lock.is_file() {
+            (lock, Kind::UvLock)
+        } else {
+            (pyproject, Kind::Pyproject)
+        });
     }
-    for (name, kind) in [("requirements.txt", Kind::Requirements), ("pylock.toml", Kind::Pylock)] {
+    for (name, kind) in [
+        ("requirements.txt", Kind::Requirements),
+        ("pylock.toml", Kind::Pylock),
+    ] {
         let file = directory.join(name);
         if file.is_file() {
             return Ok((file, kind));
         }
     }
-    Err(ReadProjectError::Nothing { path: directory.to_owned() })
+    Err(ReadProjectError::Nothing {
+        path: directory.to_owned(),
+    })
 }
 
 fn kind_of(file: &Path) -> Result<Kind, ReadProjectError> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     match name.as_str() {
         "pyproject.toml" => Ok(Kind::Pyproject),
         "uv.lock" => Ok(Kind::UvLock),
         name if name.starts_with("pylock") && name.ends_with(".toml") => Ok(Kind::Pylock),
         name if name.ends_with(".txt") || name.ends_with(".in") => Ok(Kind::Requirements),
         name if name.ends_with(".py") || !name.contains('.') => Ok(Kind::Script),
-        _ => Err(ReadProjectError::UnknownKind { path: file.to_owned() }),
+        _ => Err(ReadProjectError::UnknownKind {
+            path: file.to_owned(),
+        }),
     }
 }
 
 fn default_name(root: &Path, file: &Path, kind: Kind) -> String {
     let from_directory = || {
         let full = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        full.file_name().map(|name| name.to_string_lossy().into_owned())
+        full.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
     };
     let name = match kind {
-        Kind::Script => file.file_stem().map(|name| name.to_string_lossy().into_owned()),
+        Kind::Script => file
+            .file_stem()
+            .map(|name| name.to_string_lossy().into_owned()),
         _ => from_directory(),
     };
     let name = name.unwrap_or_default().to_lowercase();
-    let clean: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let clean: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let clean = clean.trim_matches('-');
-    if clean.is_empty() { "app".to_owned() } else { clean.to_owned() }
+    if clean.is_empty() {
+        "app".to_owned()
+    } else {
+        clean.to_owned()
+    }
 }
 
 /// Reads a text file within the limits of length and depth.
 fn read_text(path: &Path) -> Result<String, ReadProjectError> {
-    let read = |source| ReadProjectError::Read { path: path.to_owned(), source };
+    let read = |source| ReadProjectError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let len = fs_err::metadata(path).map_err(read)?.len();
     if len > MAX_FILE {
-        return Err(ReadProjectError::TooLarge { path: path.to_owned(), len, limit: MAX_FILE });
+        return Err(ReadProjectError::TooLarge {
+            path: path.to_owned(),
+            len,
+            limit: MAX_FILE,
+        });
     }
     fs_err::read_to_string(path).map_err(read)
 }
@@ -250,7 +287,10 @@ fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<(T, String),
     check_depth(path, &text)?;
     match toml::from_str(&text) {
         Ok(value) => Ok((value, text)),
-        Err(source) => Err(ReadProjectError::Toml { path: path.to_owned(), source: Box::new(source) }),
+        Err(source) => Err(ReadProjectError::Toml {
+            path: path.to_owned(),
+            source: Box::new(source),
+        }),
     }
 }
 
@@ -267,7 +307,10 @@ fn check_depth(path: &Path, text: &str) -> Result<(), ReadProjectError> {
             _ => {}
         }
         if parentheses.max(brackets) > MAX_DEPTH {
-            return Err(ReadProjectError::TooDeep { path: path.to_owned(), limit: MAX_DEPTH });
+            return Err(ReadProjectError::TooDeep {
+                path: path.to_owned(),
+                limit: MAX_DEPTH,
+            });
         }
     }
     Ok(())
@@ -284,11 +327,15 @@ fn script(project: &mut Project) -> Result<(), ReadProjectError> {
     }
     let path = project.file.clone();
     let text = read_text(&path)?;
-    let block = script_block(&text)
-        .map_err(|problem| ReadProjectError::Script { path: path.clone(), problem })?;
+    let block = script_block(&text).map_err(|problem| ReadProjectError::Script {
+        path: path.clone(),
+        problem,
+    })?;
     check_depth(&path, &block)?;
-    let block: Block = toml::from_str(&block)
-        .map_err(|source| ReadProjectError::Toml { path, source: Box::new(source) })?;
+    let block: Block = toml::from_str(&block).map_err(|source| ReadProjectError::Toml {
+        path,
+        source: Box::new(source),
+    })?;
     project.requires_python = block.requires_python;
     project.config = block.tool.unheck.unwrap_or_default();
     Ok(())

@@ -53,7 +53,9 @@ pub(super) fn merge(project: &mut Project) -> Result<(), ReadProjectError> {
     project.config = document.tool.unheck.unwrap_or_default();
     let Some(table) = document.project else {
         if project.kind == Kind::Pyproject {
-            return Err(ReadProjectError::Nothing { path: project.root.clone() });
+            return Err(ReadProjectError::Nothing {
+                path: project.root.clone(),
+            });
         }
         return Ok(());
     };

@@ -70,7 +70,11 @@ pub fn inputs_digest(project: &Project, options: &LockOptions) -> Result<Digest,
 fn texts(project: &Project) -> Result<Vec<(String, Digest)>, ReadProjectError> {
     let mut texts = Vec::new();
     let mut add = |path: &Path, text: &str| {
-        let name = path.strip_prefix(&project.root).unwrap_or(path).to_string_lossy().into_owned();
+        let name = path
+            .strip_prefix(&project.root)
+            .unwrap_or(path)
+            .to_string_lossy()
+            .into_owned();
         texts.push((name, Digest::of(text.as_bytes())));
     };
     match project.kind {
@@ -107,10 +111,14 @@ fn texts(project: &Project) -> Result<Vec<(String, Digest)>, ReadProjectError> {
 fn included(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let line = line.trim();
-        ["--requirement", "--constraint", "-r", "-c"].into_iter().find_map(|flag| {
-            let rest = line.strip_prefix(flag)?.trim_start_matches([' ', '\t', '=']);
-            (!rest.is_empty() && !rest.contains("://")).then_some(rest)
-        })
+        ["--requirement", "--constraint", "-r", "-c"]
+            .into_iter()
+            .find_map(|flag| {
+                let rest = line
+                    .strip_prefix(flag)?
+                    .trim_start_matches([' ', '\t', '=']);
+                (!rest.is_empty() && !rest.contains("://")).then_some(rest)
+            })
     })
 }
 
@@ -126,7 +134,13 @@ fn pyproject(project: &Project) -> Result<Option<toml::Table>, ReadProjectError>
         relevant.extend(document.remove_entry(key));
     }
     if let Some(toml::Value::Table(table)) = document.get_mut("project") {
-        for key in ["name", "dependencies", "optional-dependencies", "requires-python", "dynamic"] {
+        for key in [
+            "name",
+            "dependencies",
+            "optional-dependencies",
+            "requires-python",
+            "dynamic",
+        ] {
             relevant.extend(table.remove_entry(key));
         }
     }

@@ -30,8 +30,14 @@ fn options() -> LockOptions {
 fn a_directory_is_read_by_what_it_holds() {
     let cases: &[(&[(&str, &str)], Kind)] = &[
         (&[("pyproject.toml", PYPROJECT)], Kind::Pyproject),
-        (&[("pyproject.toml", PYPROJECT), ("uv.lock", "")], Kind::UvLock),
-        (&[("pyproject.toml", "[tool.ruff]"), ("requirements.txt", "a")], Kind::Requirements),
+        (
+            &[("pyproject.toml", PYPROJECT), ("uv.lock", "")],
+            Kind::UvLock,
+        ),
+        (
+            &[("pyproject.toml", "[tool.ruff]"), ("requirements.txt", "a")],
+            Kind::Requirements,
+        ),
         (&[("pylock.toml", "")], Kind::Pylock),
     ];
     for (files, kind) in cases {
@@ -39,37 +45,59 @@ fn a_directory_is_read_by_what_it_holds() {
         assert_eq!(read(directory.path()).expect("project").kind, *kind);
     }
     let empty = project(&[("readme", "")]);
-    assert!(matches!(read(empty.path()), Err(ReadProjectError::Nothing { .. })));
+    assert!(matches!(
+        read(empty.path()),
+        Err(ReadProjectError::Nothing { .. })
+    ));
 }
 
 #[test]
 fn wrong_toml_is_refused_with_line_and_column() {
     let cases = [
         ("[project]\nname = \n", "line 2, column 8"),
-        ("[project]\nname = 'x'\n[tool.unheck]\nsuit = 'sid'\n", "line 4, column 1"),
-        ("[project]\nname = 'x'\n[tool.unheck]\nplatforms = ['linux/vax']\n", "line 4"),
+        (
+            "[project]\nname = 'x'\n[tool.unheck]\nsuit = 'sid'\n",
+            "line 4, column 1",
+        ),
+        (
+            "[project]\nname = 'x'\n[tool.unheck]\nplatforms = ['linux/vax']\n",
+            "line 4",
+        ),
     ];
     for (text, at) in cases {
         let directory = project(&[("pyproject.toml", text)]);
         let error = read(directory.path()).expect_err(text);
-        let cause = std::error::Error::source(&error).expect("cause").to_string();
+        let cause = std::error::Error::source(&error)
+            .expect("cause")
+            .to_string();
         assert!(cause.contains(at), "{cause}");
     }
 }
 
 #[test]
 fn an_unknown_key_is_named_with_the_known_ones() {
-    let directory = project(&[("pyproject.toml", "[project]\nname='x'\n[tool.unheck]\nsuit='sid'\n")]);
+    let directory = project(&[(
+        "pyproject.toml",
+        "[project]\nname='x'\n[tool.unheck]\nsuit='sid'\n",
+    )]);
     let error = read(directory.path()).expect_err("unknown key");
-    let cause = std::error::Error::source(&error).expect("cause").to_string();
-    assert!(cause.contains("unknown field `suit`") && cause.contains("`suite`"), "{cause}");
+    let cause = std::error::Error::source(&error)
+        .expect("cause")
+        .to_string();
+    assert!(
+        cause.contains("unknown field `suit`") && cause.contains("`suite`"),
+        "{cause}"
+    );
 }
 
 #[test]
 fn deep_nesting_is_refused_before_any_parser_sees_it() {
     let text = format!("x = {}", "[".repeat(20_000));
     let directory = project(&[("pyproject.toml", &text)]);
-    assert!(matches!(read(directory.path()), Err(ReadProjectError::TooDeep { .. })));
+    assert!(matches!(
+        read(directory.path()),
+        Err(ReadProjectError::TooDeep { .. })
+    ));
 }
 
 #[test]
@@ -108,7 +136,11 @@ fn what_never_ships_stays_out_and_secrets_are_named() {
 #[test]
 fn exclude_and_include_are_the_users_last_word() {
     let config = format!("{PYPROJECT}[tool.unheck]\nexclude = ['data']\ninclude = ['/tests']\n");
-    let directory = project(&[("pyproject.toml", &config), ("tests/t.py", ""), ("data/a", "")]);
+    let directory = project(&[
+        ("pyproject.toml", &config),
+        ("tests/t.py", ""),
+        ("data/a", ""),
+    ]);
     let found = app_files(&read(directory.path()).expect("project")).expect("files");
     let names: Vec<_> = found.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(names, ["pyproject.toml", "tests/t.py"]);
@@ -119,13 +151,23 @@ fn links_out_of_the_project_and_pipes_are_refused() {
     let directory = project(&[("pyproject.toml", PYPROJECT)]);
     std::os::unix::fs::symlink("/etc/passwd", directory.path().join("leak")).expect("link");
     let project = read(directory.path()).expect("project");
-    assert!(matches!(app_files(&project), Err(AppFilesError::LinkOut { .. })));
+    assert!(matches!(
+        app_files(&project),
+        Err(AppFilesError::LinkOut { .. })
+    ));
     fs_err::remove_file(directory.path().join("leak")).expect("remove");
     std::os::unix::fs::symlink("../../x", directory.path().join("leak")).expect("link");
-    assert!(matches!(app_files(&project), Err(AppFilesError::LinkOut { .. })));
+    assert!(matches!(
+        app_files(&project),
+        Err(AppFilesError::LinkOut { .. })
+    ));
     fs_err::remove_file(directory.path().join("leak")).expect("remove");
-    let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("sock")).expect("socket");
-    assert!(matches!(app_files(&project), Err(AppFilesError::Special { .. })));
+    let _socket =
+        std::os::unix::net::UnixListener::bind(directory.path().join("sock")).expect("socket");
+    assert!(matches!(
+        app_files(&project),
+        Err(AppFilesError::Special { .. })
+    ));
 }
 
 #[test]
@@ -147,15 +189,33 @@ fn the_inputs_digest_changes_with_requirements_and_not_with_the_rest() {
         inputs_digest(&read(directory.path()).expect("project"), options).expect("digest")
     };
     let base = digest(PYPROJECT, &options());
-    assert_eq!(digest(&format!("{PYPROJECT}description = 'x'\n"), &options()), base);
-    assert_ne!(digest(&format!("{PYPROJECT}dependencies = ['x']\n"), &options()), base);
-    assert_ne!(digest(PYPROJECT, &LockOptions { suite: "sid".to_owned(), ..options() }), base);
+    assert_eq!(
+        digest(&format!("{PYPROJECT}description = 'x'\n"), &options()),
+        base
+    );
+    assert_ne!(
+        digest(&format!("{PYPROJECT}dependencies = ['x']\n"), &options()),
+        base
+    );
+    assert_ne!(
+        digest(
+            PYPROJECT,
+            &LockOptions {
+                suite: "sid".to_owned(),
+                ..options()
+            }
+        ),
+        base
+    );
 }
 
 #[test]
 fn included_requirements_files_count_as_inputs() {
     let digest = |constraint: &str| {
-        let directory = project(&[("requirements.txt", "a\n-c deep/c.txt\n"), ("deep/c.txt", constraint)]);
+        let directory = project(&[
+            ("requirements.txt", "a\n-c deep/c.txt\n"),
+            ("deep/c.txt", constraint),
+        ]);
         inputs_digest(&read(directory.path()).expect("project"), &options()).expect("digest")
     };
     assert_ne!(digest("a==1"), digest("a==2"));
@@ -172,9 +232,18 @@ fn the_entry_is_the_only_script_or_a_usual_file() {
     let scripts = format!("{PYPROJECT}[project.scripts]\nserve = 'a:b'\n");
     assert_eq!(
         infer(&scripts, &[]),
-        Ok(Entry::Script { name: "serve".to_owned(), reference: "a:b".to_owned() })
+        Ok(Entry::Script {
+            name: "serve".to_owned(),
+            reference: "a:b".to_owned()
+        })
     );
-    assert!(matches!(infer(&format!("{scripts}other = 'a:c'\n"), &[]), Err(EntryError::Several { .. })));
-    assert_eq!(infer(PYPROJECT, &[("app.py", "")]), Ok(Entry::File("app.py".to_owned())));
+    assert!(matches!(
+        infer(&format!("{scripts}other = 'a:c'\n"), &[]),
+        Err(EntryError::Several { .. })
+    ));
+    assert_eq!(
+        infer(PYPROJECT, &[("app.py", "")]),
+        Ok(Entry::File("app.py".to_owned()))
+    );
     assert_eq!(infer(PYPROJECT, &[]), Err(EntryError::None));
 }

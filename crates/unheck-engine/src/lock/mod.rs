@@ -249,28 +249,41 @@ pub struct Deb {
 impl Lock {
     /// The target of a platform.
     pub fn target(&self, platform: Platform) -> Option<&Target> {
-        self.plan.targets.iter().find(|target| target.platform == platform)
+        self.plan
+            .targets
+            .iter()
+            .find(|target| target.platform == platform)
     }
 
     /// The package and the file record of a wheel's file name.
     pub fn wheel(&self, file_name: &str) -> Option<(&Package, &Wheel)> {
         self.packages.iter().find_map(|package| {
-            let wheel = package.wheels.iter().find(|wheel| wheel.name == file_name)?;
+            let wheel = package
+                .wheels
+                .iter()
+                .find(|wheel| wheel.name == file_name)?;
             Some((package, wheel))
         })
     }
 
     /// Names from a root down to `name`, the shortest way; empty when nothing leads there.
     pub fn chain(&self, name: &str) -> Vec<String> {
-        let mut before: BTreeMap<&str, Option<&str>> =
-            self.plan.roots.iter().map(|root| (root.as_str(), None)).collect();
+        let mut before: BTreeMap<&str, Option<&str>> = self
+            .plan
+            .roots
+            .iter()
+            .map(|root| (root.as_str(), None))
+            .collect();
         let mut queue: std::collections::VecDeque<&str> =
             self.plan.roots.iter().map(String::as_str).collect();
         while let Some(current) = queue.pop_front() {
             if current == name {
                 break;
             }
-            let packages = self.packages.iter().filter(|package| package.name == current);
+            let packages = self
+                .packages
+                .iter()
+                .filter(|package| package.name == current);
             for dependency in packages.flat_map(|package| &package.dependencies) {
                 if !before.contains_key(dependency.name.as_str()) {
                     before.insert(&dependency.name, Some(current));

@@ -93,11 +93,19 @@ impl Lock {
         if let Ok(probe) = toml::from_str::<Probe>(text)
             && probe.tool.unheck.format > FORMAT
         {
-            return Err(ReadLockError::Newer { path, found: probe.tool.unheck.format });
+            return Err(ReadLockError::Newer {
+                path,
+                found: probe.tool.unheck.format,
+            });
         }
         let document: Document = match toml::from_str(text) {
             Ok(document) => document,
-            Err(source) => return Err(ReadLockError::Shape { path, source: Box::new(source) }),
+            Err(source) => {
+                return Err(ReadLockError::Shape {
+                    path,
+                    source: Box::new(source),
+                });
+            }
         };
         let lock = Self {
             requires_python: document.requires_python,
@@ -107,7 +115,10 @@ impl Lock {
         let wheels = lock.plan.targets.iter().flat_map(|target| &target.wheels);
         for wheel in wheels {
             if lock.wheel(wheel).is_none() {
-                return Err(ReadLockError::NoSuchWheel { path, wheel: wheel.clone() });
+                return Err(ReadLockError::NoSuchWheel {
+                    path,
+                    wheel: wheel.clone(),
+                });
             }
         }
         Ok(lock)
@@ -120,7 +131,9 @@ impl Lock {
             created_by: "unheck".to_owned(),
             requires_python: self.requires_python.clone(),
             packages: self.packages.clone(),
-            tool: Tool { unheck: self.plan.clone() },
+            tool: Tool {
+                unheck: self.plan.clone(),
+            },
         };
         let body = toml::to_string_pretty(&document)
             .expect("a lock has only values that TOML can hold: strings, integers, tables");
@@ -135,11 +148,16 @@ pub(super) mod hex {
     use serde::{Deserialize, Deserializer, Serializer};
     use unheck_base::Digest;
 
-    pub(in crate::lock) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::lock) fn serialize<S: Serializer>(
+        digest: &Digest,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&digest.hex())
     }
 
-    pub(in crate::lock) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    pub(in crate::lock) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Digest, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
@@ -158,7 +176,9 @@ mod tests {
             path: None,
             upload_time: "2026-01-02T03:04:05Z".parse().ok(),
             size: Some(7),
-            hashes: Hashes { sha256: Digest::of(b"wheel") },
+            hashes: Hashes {
+                sha256: Digest::of(b"wheel"),
+            },
         };
         let package = |name: &str, dependencies: &[&str], wheels: Vec<Wheel>| Package {
             name: name.to_owned(),
@@ -166,7 +186,12 @@ mod tests {
             marker: None,
             requires_python: None,
             index: None,
-            dependencies: dependencies.iter().map(|name| Dependency { name: (*name).to_owned() }).collect(),
+            dependencies: dependencies
+                .iter()
+                .map(|name| Dependency {
+                    name: (*name).to_owned(),
+                })
+                .collect(),
             wheels,
             sdist: None,
         };
@@ -181,7 +206,11 @@ mod tests {
             sha256: Digest::of(b"deb"),
             base: true,
             reason: "libz.so.1".to_owned(),
-            files: [(TreePath::new("usr/lib/libz.so.1").expect("path"), "libz.so.1 <- python".to_owned())].into(),
+            files: [(
+                TreePath::new("usr/lib/libz.so.1").expect("path"),
+                "libz.so.1 <- python".to_owned(),
+            )]
+            .into(),
         };
         let target = Target {
             platform: Platform::LinuxAmd64,
@@ -199,7 +228,11 @@ mod tests {
                 archive: Archive::Debian,
                 date: 5,
                 inrelease: Digest::of(b"release"),
-                indexes: [("main/binary-amd64/Packages.xz".to_owned(), Digest::of(b"index"))].into(),
+                indexes: [(
+                    "main/binary-amd64/Packages.xz".to_owned(),
+                    Digest::of(b"index"),
+                )]
+                .into(),
                 signed_by: vec!["AB".to_owned()],
             }],
             debs: vec![deb],
@@ -208,7 +241,10 @@ mod tests {
         };
         Lock {
             requires_python: Some(">=3.13".to_owned()),
-            packages: vec![package("app", &["demo"], vec![]), package("demo", &[], vec![wheel])],
+            packages: vec![
+                package("app", &["demo"], vec![]),
+                package("demo", &[], vec![wheel]),
+            ],
             plan: Plan {
                 format: FORMAT,
                 inputs: Digest::of(b"inputs"),
@@ -231,23 +267,35 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_named_as_such() {
-        let text = sample().to_text().replace("format = 1", "format = 99\nfuture = true");
+        let text = sample()
+            .to_text()
+            .replace("format = 1", "format = 99\nfuture = true");
         let error = Lock::from_text(&text, "p".as_ref()).expect_err("newer");
-        assert_eq!(error.to_string(), "the lock `p` has format 99, this unheck reads up to 1");
+        assert_eq!(
+            error.to_string(),
+            "the lock `p` has format 99, this unheck reads up to 1"
+        );
     }
 
     #[test]
     fn broken_text_is_refused_with_line_and_column() {
         let text = sample().to_text().replace("format = 1", "format = ");
         let error = Lock::from_text(&text, "p".as_ref()).expect_err("broken");
-        let source = std::error::Error::source(&error).expect("cause").to_string();
-        assert!(source.contains("line ") && source.contains("column "), "{source}");
+        let source = std::error::Error::source(&error)
+            .expect("cause")
+            .to_string();
+        assert!(
+            source.contains("line ") && source.contains("column "),
+            "{source}"
+        );
     }
 
     #[test]
     fn a_wheel_that_no_package_has_is_refused() {
         let mut lock = sample();
-        lock.plan.targets[0].wheels.push("ghost-1-py3-none-any.whl".to_owned());
+        lock.plan.targets[0]
+            .wheels
+            .push("ghost-1-py3-none-any.whl".to_owned());
         assert!(matches!(
             Lock::from_text(&lock.to_text(), "p".as_ref()),
             Err(ReadLockError::NoSuchWheel { .. })

@@ -238,11 +238,19 @@ pub fn lock(
     };
     let config = &project.config;
     if options.provider == Provider::Prefix {
-        let directory = config.prefix.as_ref().ok_or(ProviderError::NotConfigured { provider: "prefix", platform })?;
+        let directory = config.prefix.as_ref().ok_or(ProviderError::NotConfigured {
+            provider: "prefix",
+            platform,
+        })?;
         let directory = absolute(&project.root.join(directory));
         if Platform::host() != Some(platform) {
-            let host = Platform::host().map_or_else(|| "another machine".to_owned(), |host| host.to_string());
-            return Err(ProviderError::Foreign { path: directory, host, platform });
+            let host = Platform::host()
+                .map_or_else(|| "another machine".to_owned(), |host| host.to_string());
+            return Err(ProviderError::Foreign {
+                path: directory,
+                host,
+                platform,
+            });
         }
         interpreter.prefix_digest = Some(unpack::read_prefix(&directory)?.digest());
         interpreter.prefix = Some(directory.to_string_lossy().into_owned());
@@ -250,13 +258,20 @@ pub fn lock(
         let standalone = config
             .standalone
             .get(&platform)
-            .ok_or(ProviderError::NotConfigured { provider: "standalone", platform })?;
+            .ok_or(ProviderError::NotConfigured {
+                provider: "standalone",
+                platform,
+            })?;
         interpreter.archive = Some(archive(standalone)?);
         bring(session, project, &interpreter)?;
     }
     let opened = open(session.store(), &interpreter)?;
     interpreter.version = unpack::version(&opened);
-    check_version(&interpreter, options.python.as_deref(), project.requires_python.as_deref())?;
+    check_version(
+        &interpreter,
+        options.python.as_deref(),
+        project.requires_python.as_deref(),
+    )?;
     check_machine(session.store(), &interpreter, platform)?;
     let left_out = unpack::left_out(&opened);
     if !left_out.is_empty() {
@@ -326,7 +341,11 @@ pub fn add(tree: &mut Tree, store: &Store, target: &Target) -> Result<(), Provid
         let mut mode = entry.mode;
         let kind = match &entry.kind {
             PackKind::Dir => continue,
-            PackKind::File { offset, len, digest } => part(&key, *offset, *len, digest),
+            PackKind::File {
+                offset,
+                len,
+                digest,
+            } => part(&key, *offset, *len, digest),
             PackKind::Symlink(text) => {
                 let leads = entry.path.resolve_link(text);
                 // A link to something that was left out.
@@ -336,7 +355,14 @@ pub fn add(tree: &mut Tree, store: &Store, target: &Target) -> Result<(), Provid
                 Kind::Symlink(text.clone())
             }
             PackKind::Hardlink(to) => match opened.get(to).map(|other| (other.mode, &other.kind)) {
-                Some((same, PackKind::File { offset, len, digest })) => {
+                Some((
+                    same,
+                    PackKind::File {
+                        offset,
+                        len,
+                        digest,
+                    },
+                )) => {
                     mode = same;
                     part(&key, *offset, *len, digest)
                 }
@@ -347,15 +373,31 @@ pub fn add(tree: &mut Tree, store: &Store, target: &Target) -> Result<(), Provid
             let name = entry.path.file_name();
             let at = TreePath::new(&format!("usr/lib/{}/{name}", target.platform.triplet()))
                 .map_err(|_| refused("has an impossible name"))?;
-            tree.insert(at, Node::symlink(Origin::Interpreter, &format!("../../../{PLACE}/lib/{name}")))?;
+            tree.insert(
+                at,
+                Node::symlink(Origin::Interpreter, &format!("../../../{PLACE}/lib/{name}")),
+            )?;
         }
-        tree.insert(entry.path.clone(), Node { origin: Origin::Interpreter, mode, owner: 0, kind })?;
+        tree.insert(
+            entry.path.clone(),
+            Node {
+                origin: Origin::Interpreter,
+                mode,
+                owner: 0,
+                kind,
+            },
+        )?;
     }
     Ok(())
 }
 
 fn part(archive: &Digest, offset: u64, len: u64, digest: &Digest) -> Kind {
-    Kind::File(Content::Part { archive: *archive, offset, len, digest: *digest })
+    Kind::File(Content::Part {
+        archive: *archive,
+        offset,
+        len,
+        digest: *digest,
+    })
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -375,49 +417,96 @@ fn name(interpreter: &Interpreter) -> String {
 fn archive(standalone: &Standalone) -> Result<Wheel, ProviderError> {
     let text = standalone.url.as_str();
     let (url, path, file_name) = if text.contains("://") {
-        let parsed = Url::parse(text).map_err(|_| ProviderError::Url { url: text.to_owned() })?;
+        let parsed = Url::parse(text).map_err(|_| ProviderError::Url {
+            url: text.to_owned(),
+        })?;
         if !matches!(parsed.scheme(), "https" | "http" | "file") {
-            return Err(ProviderError::Url { url: text.to_owned() });
+            return Err(ProviderError::Url {
+                url: text.to_owned(),
+            });
         }
-        let last = parsed.path_segments().and_then(Iterator::last).unwrap_or_default().replace("%2B", "+");
+        let last = parsed
+            .path_segments()
+            .and_then(Iterator::last)
+            .unwrap_or_default()
+            .replace("%2B", "+");
         (Some(text.to_owned()), None, last)
     } else {
-        let last = Path::new(text).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let last = Path::new(text)
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         (None, Some(text.to_owned()), last)
     };
     if file_name.is_empty() {
-        return Err(ProviderError::Url { url: text.to_owned() });
+        return Err(ProviderError::Url {
+            url: text.to_owned(),
+        });
     }
-    let hashes = Hashes { sha256: standalone.sha256 };
-    Ok(Wheel { name: file_name, url, path, upload_time: None, size: None, hashes })
+    let hashes = Hashes {
+        sha256: standalone.sha256,
+    };
+    Ok(Wheel {
+        name: file_name,
+        url,
+        path,
+        upload_time: None,
+        size: None,
+        hashes,
+    })
 }
 
 /// Brings the locked archive into the store.
-fn bring(session: &Session, project: &Project, interpreter: &Interpreter) -> Result<(), ProviderError> {
-    let archive = interpreter.archive.as_ref().ok_or(ProviderError::Unlocked { provider: "standalone" })?;
+fn bring(
+    session: &Session,
+    project: &Project,
+    interpreter: &Interpreter,
+) -> Result<(), ProviderError> {
+    let archive = interpreter
+        .archive
+        .as_ref()
+        .ok_or(ProviderError::Unlocked {
+            provider: "standalone",
+        })?;
     let digest = archive.hashes.sha256;
     if session.store().has(&digest) {
         return Ok(());
     }
     let Some(url) = &archive.url else {
-        let path = project.root.join(archive.path.as_deref().unwrap_or_default());
+        let path = project
+            .root
+            .join(archive.path.as_deref().unwrap_or_default());
         return put(session.store(), &path, &digest);
     };
     let url = Url::parse(url).map_err(|_| ProviderError::Url { url: url.clone() })?;
     if url.scheme() == "file" {
-        let path = url.to_file_path().map_err(|()| ProviderError::Url { url: url.to_string() })?;
+        let path = url.to_file_path().map_err(|()| ProviderError::Url {
+            url: url.to_string(),
+        })?;
         return put(session.store(), &path, &digest);
     }
-    let want =
-        Want { label: archive.name.clone(), urls: vec![url], digest, size: archive.size, credentials: false };
+    let want = Want {
+        label: archive.name.clone(),
+        urls: vec![url],
+        digest,
+        size: archive.size,
+        credentials: false,
+    };
     session
         .net
         .fetch(vec![want])
-        .map_err(|source| ProviderError::Fetch { name: archive.name.clone(), source })
+        .map_err(|source| ProviderError::Fetch {
+            name: archive.name.clone(),
+            source,
+        })
 }
 
 fn put(store: &Store, path: &Path, digest: &Digest) -> Result<(), ProviderError> {
-    let local = |source| ProviderError::Local { path: path.to_owned(), source };
+    let local = |source| ProviderError::Local {
+        path: path.to_owned(),
+        source,
+    };
     // Opening a pipe would wait for its writer.
     if !fs_err::metadata(path).map_err(local)?.is_file() {
         return Err(local(std::io::Error::other("it is no regular file")));
@@ -425,9 +514,10 @@ fn put(store: &Store, path: &Path, digest: &Digest) -> Result<(), ProviderError>
     let mut file = fs_err::File::open(path).map_err(local)?;
     match store.put_reader(&mut file, Some((*digest, None))) {
         Ok(_) => Ok(()),
-        Err(source @ StoreError::WrongDigest { .. }) => {
-            Err(ProviderError::Digest { path: path.to_owned(), source })
-        }
+        Err(source @ StoreError::WrongDigest { .. }) => Err(ProviderError::Digest {
+            path: path.to_owned(),
+            source,
+        }),
         Err(error) => Err(error.into()),
     }
 }
@@ -435,12 +525,19 @@ fn put(store: &Store, path: &Path, digest: &Digest) -> Result<(), ProviderError>
 /// The key of the interpreter's pack.
 fn key(interpreter: &Interpreter) -> Result<Digest, ProviderError> {
     match interpreter.provider {
-        Provider::Prefix => {
-            prefix(interpreter).map(|(_, digest)| Pack::key(&digest, &format!("prefix {}", unpack::VERSION)))
-        }
+        Provider::Prefix => prefix(interpreter)
+            .map(|(_, digest)| Pack::key(&digest, &format!("prefix {}", unpack::VERSION))),
         _ => {
-            let archive = interpreter.archive.as_ref().ok_or(ProviderError::Unlocked { provider: "standalone" })?;
-            Ok(Pack::key(&archive.hashes.sha256, &format!("standalone {}", unpack::VERSION)))
+            let archive = interpreter
+                .archive
+                .as_ref()
+                .ok_or(ProviderError::Unlocked {
+                    provider: "standalone",
+                })?;
+            Ok(Pack::key(
+                &archive.hashes.sha256,
+                &format!("standalone {}", unpack::VERSION),
+            ))
         }
     }
 }
@@ -456,7 +553,11 @@ fn unchanged(directory: &Path, locked: Digest) -> Result<unpack::Prefix, Provide
     let files = unpack::read_prefix(directory)?;
     let found = files.digest();
     if found != locked {
-        return Err(ProviderError::Changed { path: directory.to_owned(), locked, found });
+        return Err(ProviderError::Changed {
+            path: directory.to_owned(),
+            locked,
+            found,
+        });
     }
     Ok(files)
 }
@@ -471,7 +572,12 @@ fn open(store: &Store, interpreter: &Interpreter) -> Result<Pack, ProviderError>
         let (directory, locked) = prefix(interpreter)?;
         return unpack::pack_prefix(store, &key, directory, &unchanged(directory, locked)?);
     }
-    let archive = interpreter.archive.as_ref().ok_or(ProviderError::Unlocked { provider: "standalone" })?;
+    let archive = interpreter
+        .archive
+        .as_ref()
+        .ok_or(ProviderError::Unlocked {
+            provider: "standalone",
+        })?;
     unpack::pack_archive(store, &key, &archive.name, &archive.hashes.sha256)
 }
 
@@ -482,7 +588,12 @@ fn needs_libpython(facts: &ArchiveFacts) -> bool {
         .objects
         .iter()
         .filter(|(path, _)| !is_libpython(path))
-        .any(|(_, object)| object.needed.iter().any(|needed| needed.starts_with("libpython")))
+        .any(|(_, object)| {
+            object
+                .needed
+                .iter()
+                .any(|needed| needed.starts_with("libpython"))
+        })
 }
 
 /// Whether what needs the library looks for it from its own place. A local installation often
@@ -493,7 +604,12 @@ fn finds_libpython(facts: &ArchiveFacts) -> bool {
     facts
         .objects
         .values()
-        .filter(|object| object.needed.iter().any(|needed| needed.starts_with("libpython")))
+        .filter(|object| {
+            object
+                .needed
+                .iter()
+                .any(|needed| needed.starts_with("libpython"))
+        })
         .all(|object| from_own_place(&object.rpath) || from_own_place(&object.runpath))
 }
 
@@ -507,35 +623,58 @@ fn check_version(
     requires: Option<&str>,
 ) -> Result<(), ProviderError> {
     let version = &interpreter.version;
-    let refused =
-        |wanted: String| ProviderError::Version { name: name(interpreter), version: version.clone(), wanted };
+    let refused = |wanted: String| ProviderError::Version {
+        name: name(interpreter),
+        version: version.clone(),
+        wanted,
+    };
     if let Some(wanted) = wanted {
         let wanted = wanted.trim_start_matches("python").trim_start_matches('=');
         if wanted != version && wanted != minor(version) {
             return Err(refused(wanted.to_owned()));
         }
     }
-    let Some(requires) = requires else { return Ok(()) };
+    let Some(requires) = requires else {
+        return Ok(());
+    };
     match unheck_resolve::python_allowed(requires, version) {
         Some(true) => Ok(()),
         Some(false) => Err(refused(format!("`{requires}`"))),
-        None => Err(ProviderError::Specifier { requires: requires.to_owned() }),
+        None => Err(ProviderError::Specifier {
+            requires: requires.to_owned(),
+        }),
     }
 }
 
-fn check_machine(store: &Store, interpreter: &Interpreter, platform: Platform) -> Result<(), ProviderError> {
+fn check_machine(
+    store: &Store,
+    interpreter: &Interpreter,
+    platform: Platform,
+) -> Result<(), ProviderError> {
     let facts = facts(store, interpreter)?;
     let program = format!("{PLACE}/bin/python{}", minor(&interpreter.version));
-    let refused = |problem: String| ProviderError::Machine { name: name(interpreter), problem, platform };
-    let object = facts.objects.iter().find(|(path, _)| path.as_str() == program);
+    let refused = |problem: String| ProviderError::Machine {
+        name: name(interpreter),
+        problem,
+        platform,
+    };
+    let object = facts
+        .objects
+        .iter()
+        .find(|(path, _)| path.as_str() == program);
     let Some((_, object)) = object else {
-        return Err(refused(format!("has a `bin/python{}` that is no ELF program", minor(&interpreter.version))));
+        return Err(refused(format!(
+            "has a `bin/python{}` that is no ELF program",
+            minor(&interpreter.version)
+        )));
     };
     if object.machine != platform.elf_machine() {
         return Err(refused(format!("is for {:?}", object.machine)));
     }
     match &object.interp {
-        Some(loader) if loader.contains("musl") => Err(refused(format!("is for musl (its loader is `{loader}`)"))),
+        Some(loader) if loader.contains("musl") => {
+            Err(refused(format!("is for musl (its loader is `{loader}`)")))
+        }
         _ => Ok(()),
     }
 }

@@ -7,4 +7,5 @@ mod trim;
 pub(crate) use record::recorded_path;
 pub use record::rewrite_records;
 pub use strip::{StripTreeError, Stripped, strip};
+pub(crate) use trim::may_be_left_out;
 pub use trim::{Removed, TrimFacts, TrimLevel, trim};

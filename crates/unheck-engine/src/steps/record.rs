@@ -14,13 +14,20 @@ pub fn rewrite_records(tree: &mut Tree, site: &TreePath, touched: &BTreeSet<Tree
         .filter(|(path, _)| {
             path.file_name() == "RECORD"
                 && path.is_under(site.as_str())
-                && path.parent().is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
+                && path
+                    .parent()
+                    .is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
         })
         .map(|(path, _)| path.clone())
         .collect();
     for record in records {
-        let Some(Kind::File(Content::Inline(bytes))) = tree.get(&record).map(|node| &node.kind) else { continue };
-        let Ok(text) = std::str::from_utf8(bytes) else { continue };
+        let Some(Kind::File(Content::Inline(bytes))) = tree.get(&record).map(|node| &node.kind)
+        else {
+            continue;
+        };
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            continue;
+        };
         let mut rewritten = String::with_capacity(text.len());
         for row in text.split_inclusive('\n') {
             let place = recorded_path(row, site).filter(|path| touched.contains(path));
@@ -28,9 +35,17 @@ pub fn rewrite_records(tree: &mut Tree, site: &TreePath, touched: &BTreeSet<Tree
                 None => rewritten.push_str(row),
                 Some(None) => {}
                 Some(Some(content)) => {
-                    let name_end = row.trim_end().rmatch_indices(',').nth(1).map_or(row.len(), |(at, _)| at);
+                    let name_end = row
+                        .trim_end()
+                        .rmatch_indices(',')
+                        .nth(1)
+                        .map_or(row.len(), |(at, _)| at);
                     let digest = unheck_wheel::record::digest_text(&content.digest());
-                    rewritten.push_str(&format!("{},{digest},{}\n", &row[..name_end], content.len()));
+                    rewritten.push_str(&format!(
+                        "{},{digest},{}\n",
+                        &row[..name_end],
+                        content.len()
+                    ));
                 }
             }
         }
@@ -64,11 +79,20 @@ mod tests {
         let mut tree = Tree::new();
         let text = "a/x.py,sha256=1,1\n\"a/b,c.py\",sha256=1,1\n../../bin/tool,sha256=1,1\na-1.dist-info/RECORD,,\n";
         let record = path("usr/lib/site/a-1.dist-info/RECORD");
-        tree.insert(record.clone(), Node::file(Origin::App, Content::inline(text))).expect("insert");
+        tree.insert(
+            record.clone(),
+            Node::file(Origin::App, Content::inline(text)),
+        )
+        .expect("insert");
         let removed = BTreeSet::from([path("usr/lib/site/a/b,c.py"), path("usr/bin/tool")]);
         rewrite_records(&mut tree, &site, &removed);
-        let Kind::File(Content::Inline(bytes)) = &tree.get(&record).expect("record").kind else { panic!("kind") };
-        assert_eq!(std::str::from_utf8(bytes), Ok("a/x.py,sha256=1,1\na-1.dist-info/RECORD,,\n"));
+        let Kind::File(Content::Inline(bytes)) = &tree.get(&record).expect("record").kind else {
+            panic!("kind")
+        };
+        assert_eq!(
+            std::str::from_utf8(bytes),
+            Ok("a/x.py,sha256=1,1\na-1.dist-info/RECORD,,\n")
+        );
     }
 
     #[test]
@@ -77,11 +101,22 @@ mod tests {
         let mut tree = Tree::new();
         let record = path("s/a-1.dist-info/RECORD");
         let text = "a/x.so,sha256=old,99\na-1.dist-info/RECORD,,\n";
-        tree.insert(record.clone(), Node::file(Origin::App, Content::inline(text))).expect("insert");
-        tree.insert(path("s/a/x.so"), Node::file(Origin::App, Content::inline(""))).expect("insert");
+        tree.insert(
+            record.clone(),
+            Node::file(Origin::App, Content::inline(text)),
+        )
+        .expect("insert");
+        tree.insert(
+            path("s/a/x.so"),
+            Node::file(Origin::App, Content::inline("")),
+        )
+        .expect("insert");
         rewrite_records(&mut tree, &path("s"), &BTreeSet::from([path("s/a/x.so")]));
-        let Kind::File(Content::Inline(bytes)) = &tree.get(&record).expect("record").kind else { panic!("kind") };
-        let expected = "a/x.so,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\na-1.dist-info/RECORD,,\n";
+        let Kind::File(Content::Inline(bytes)) = &tree.get(&record).expect("record").kind else {
+            panic!("kind")
+        };
+        let expected =
+            "a/x.so,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\na-1.dist-info/RECORD,,\n";
         assert_eq!(std::str::from_utf8(bytes), Ok(expected));
     }
 }

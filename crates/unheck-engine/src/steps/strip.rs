@@ -65,12 +65,16 @@ pub fn strip(tree: &mut Tree, store: &Store) -> Result<Vec<Stripped>, StripTreeE
         .filter_map(|(path, node)| Some((path.clone(), node.content()?.clone())))
         .filter(|(_, content)| content.len() <= MAX_OBJECT)
         .collect();
-    let (small, large): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|(_, content)| content.len() <= SMALL);
+    let (small, large): (Vec<_>, Vec<_>) = candidates
+        .into_iter()
+        .partition(|(_, content)| content.len() <= SMALL);
     let done: Mutex<BTreeMap<TreePath, (Content, u64)>> = Mutex::default();
     let one = |(path, content): &(TreePath, Content)| -> Result<(), StripTreeError> {
         if let Some((digest, len)) = outcome(store, &reader, path, content)?.0 {
             let stripped = (Content::Blob { digest, len }, content.len() - len);
-            done.lock().expect("no panic while held").insert(path.clone(), stripped);
+            done.lock()
+                .expect("no panic while held")
+                .insert(path.clone(), stripped);
         }
         Ok(())
     };
@@ -104,9 +108,16 @@ fn outcome(
     {
         return Ok(outcome);
     }
-    let read = |source| StripTreeError::Read { path: path.clone(), source };
+    let read = |source| StripTreeError::Read {
+        path: path.clone(),
+        source,
+    };
     let bytes = reader.bytes(content, MAX_OBJECT).map_err(read)?;
-    let stripped = if unheck_elf::is_elf(&bytes) { unheck_elf::strip_unneeded(&bytes).ok().flatten() } else { None };
+    let stripped = if unheck_elf::is_elf(&bytes) {
+        unheck_elf::strip_unneeded(&bytes).ok().flatten()
+    } else {
+        None
+    };
     let outcome = match stripped {
         Some(stripped) if stripped.len() < bytes.len() => {
             Outcome(Some((store.put_bytes(&stripped)?, stripped.len() as u64)))

@@ -76,11 +76,27 @@ pub struct Removed {
 /// import keeps them.
 const STDLIB: &[(&str, &str, &str)] = &[
     ("test", "test", "the standard library's test suite"),
-    ("idlelib", "idlelib", "the IDLE editor, which nothing imports"),
+    (
+        "idlelib",
+        "idlelib",
+        "the IDLE editor, which nothing imports",
+    ),
     ("turtledemo", "turtledemo", "demonstrations"),
-    ("tkinter", "tkinter", "Tk, whose library Debian packages apart, and nothing imports it"),
-    ("turtle.py", "turtle", "turtle graphics need Tk, and nothing imports it"),
-    ("ensurepip", "ensurepip", "the pip installer, which nothing imports"),
+    (
+        "tkinter",
+        "tkinter",
+        "Tk, whose library Debian packages apart, and nothing imports it",
+    ),
+    (
+        "turtle.py",
+        "turtle",
+        "turtle graphics need Tk, and nothing imports it",
+    ),
+    (
+        "ensurepip",
+        "ensurepip",
+        "the pip installer, which nothing imports",
+    ),
     ("pydoc_data", "pydoc_data", "text of the interactive help"),
     ("lib2to3/tests", "lib2to3.tests", "a test suite"),
     ("distutils/tests", "distutils.tests", "a test suite"),
@@ -88,11 +104,21 @@ const STDLIB: &[(&str, &str, &str)] = &[
     ("sqlite3/test", "sqlite3.test", "a test suite"),
     ("unittest/test", "unittest.test", "a test suite"),
     ("EXTERNALLY-MANAGED", "", "a note to pip"),
-    ("_sysconfigdata__linux_.py", "", "a link for cross-compilers"),
+    (
+        "_sysconfigdata__linux_.py",
+        "",
+        "a link for cross-compilers",
+    ),
 ];
 
 /// Extension modules that exist to test the interpreter.
-const TEST_EXTENSIONS: &[&str] = &["_test", "_ctypes_test", "_xxtestfuzz", "xxlimited", "xxsubtype"];
+const TEST_EXTENSIONS: &[&str] = &[
+    "_test",
+    "_ctypes_test",
+    "_xxtestfuzz",
+    "xxlimited",
+    "xxsubtype",
+];
 
 /// Text that the compiled time zones are made from; zoneinfo and glibc read the compiled ones.
 const TIME_ZONE_SOURCES: &[&str] = &["tzdata.zi", "leap-seconds.list", "leapseconds"];
@@ -110,7 +136,12 @@ pub fn trim(tree: &mut Tree, layout: &Layout, level: TrimLevel, facts: &TrimFact
         }
         if let Some(reason) = reason(path, node.origin.clone(), layout, facts, &suites) {
             let size = node.content().map_or(0, crate::tree::Content::len);
-            removed.push(Removed { path: path.clone(), origin: node.origin.clone(), size, reason });
+            removed.push(Removed {
+                path: path.clone(),
+                origin: node.origin.clone(),
+                size,
+                reason,
+            });
         }
     }
     let paths: BTreeSet<TreePath> = removed.iter().map(|one| one.path.clone()).collect();
@@ -125,6 +156,19 @@ pub fn trim(tree: &mut Tree, layout: &Layout, level: TrimLevel, facts: &TrimFact
         .collect();
     tree.prune_empty_dirs(|path| keep.contains(path));
     removed
+}
+
+/// Whether an image may lack this file of a Debian package because it was left out.
+pub(crate) fn may_be_left_out(path: &TreePath, layout: &Layout) -> bool {
+    let origin = Origin::Generated(String::new());
+    reason(
+        path,
+        origin,
+        layout,
+        &TrimFacts::default(),
+        &BTreeSet::new(),
+    )
+    .is_some()
 }
 
 fn reason(
@@ -144,12 +188,17 @@ fn reason(
         return stdlib(&path.as_str()[layout.stdlib.as_str().len() + 1..], facts);
     }
     if let Some(name) = path.as_str().strip_prefix("usr/share/zoneinfo/") {
-        return TIME_ZONE_SOURCES.contains(&name).then_some("source text of the compiled time zones");
+        return TIME_ZONE_SOURCES
+            .contains(&name)
+            .then_some("source text of the compiled time zones");
     }
     if matches!(origin, Origin::Distribution(_)) {
         let data = layout.data.as_str();
         let documentation = ["share/doc", "share/man", "include"];
-        if documentation.iter().any(|directory| path.is_under(&format!("{data}/{directory}"))) {
+        if documentation
+            .iter()
+            .any(|directory| path.is_under(&format!("{data}/{directory}")))
+        {
             return Some("documentation or headers");
         }
     }
@@ -162,20 +211,32 @@ fn stdlib(inner: &str, facts: &TrimFacts) -> Option<&'static str> {
             .iter()
             .any(|prefix| name.starts_with(prefix))
             .then_some("an extension module that tests the interpreter")
-            .filter(|_| !facts.test_imports.iter().any(|module| module.starts_with("test.")));
+            .filter(|_| {
+                !facts
+                    .test_imports
+                    .iter()
+                    .any(|module| module.starts_with("test."))
+            });
     }
     let (_, _, reason) = STDLIB.iter().find(|(part, module, _)| {
-        let here = inner.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let here = inner
+            .strip_prefix(part)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let top = module.split('.').next().unwrap_or(module);
         here && !facts.imports.contains(top)
-            && !facts.test_imports.iter().any(|test| is_module_under(test, module))
+            && !facts
+                .test_imports
+                .iter()
+                .any(|test| is_module_under(test, module))
     })?;
     Some(reason)
 }
 
 fn is_module_under(module: &str, package: &str) -> bool {
     !package.is_empty()
-        && module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        && module
+            .strip_prefix(package)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Sources, stubs, headers and static libraries of compiled parts.
@@ -196,11 +257,14 @@ fn test_suites(tree: &Tree, layout: &Layout, facts: &TrimFacts) -> BTreeSet<Stri
     let mut suites = BTreeSet::new();
     for (path, node) in tree.iter() {
         let name = path.file_name();
-        let is_test = name.starts_with("test_") || name.ends_with("_test.py") || name == "conftest.py";
+        let is_test =
+            name.starts_with("test_") || name.ends_with("_test.py") || name == "conftest.py";
         if !is_test || !name.ends_with(".py") || !matches!(node.origin, Origin::Distribution(_)) {
             continue;
         }
-        let Some(inner) = path.as_str().strip_prefix(layout.site.as_str()) else { continue };
+        let Some(inner) = path.as_str().strip_prefix(layout.site.as_str()) else {
+            continue;
+        };
         let mut directory = String::new();
         for part in inner.trim_start_matches('/').split('/') {
             if !directory.is_empty() {
@@ -209,7 +273,11 @@ fn test_suites(tree: &Tree, layout: &Layout, facts: &TrimFacts) -> BTreeSet<Stri
             directory.push_str(part);
             if matches!(part, "tests" | "test" | "_tests") {
                 let module = directory.replace('/', ".");
-                if !facts.test_imports.iter().any(|test| is_module_under(test, &module)) {
+                if !facts
+                    .test_imports
+                    .iter()
+                    .any(|test| is_module_under(test, &module))
+                {
                     suites.insert(format!("{}/{directory}", layout.site));
                 }
                 break;
@@ -241,10 +309,14 @@ mod tests {
         for file in files {
             let path = TreePath::new(file).expect("path");
             let origin = Origin::Distribution("d".to_owned());
-            tree.insert(path, Node::file(origin, Content::inline("x"))).expect("insert");
+            tree.insert(path, Node::file(origin, Content::inline("x")))
+                .expect("insert");
         }
         let removed = trim(&mut tree, &layout(), TrimLevel::Safe, facts);
-        removed.iter().map(|one| one.path.file_name().to_owned()).collect()
+        removed
+            .iter()
+            .map(|one| one.path.file_name().to_owned())
+            .collect()
     }
 
     const SITE: &str = "usr/local/lib/python3.13/dist-packages";
@@ -256,23 +328,49 @@ mod tests {
         let api = format!("{SITE}/d/testing/api.py");
         let data = format!("{SITE}/d/test/data.json");
         let files = [suite.as_str(), &helper, &api, &data];
-        assert_eq!(trimmed(&files, &TrimFacts::default()), ["helper.py", "test_a.py"]);
-        let facts = TrimFacts { test_imports: ["d.tests.helper".to_owned()].into(), ..TrimFacts::default() };
+        assert_eq!(
+            trimmed(&files, &TrimFacts::default()),
+            ["helper.py", "test_a.py"]
+        );
+        let facts = TrimFacts {
+            test_imports: ["d.tests.helper".to_owned()].into(),
+            ..TrimFacts::default()
+        };
         assert!(trimmed(&files, &facts).is_empty());
     }
 
     #[test]
     fn the_standard_librarys_tools_go_unless_imported() {
-        let files = ["usr/lib/python3.13/tkinter/__init__.py", "usr/lib/python3.13/json/__init__.py"];
+        let files = [
+            "usr/lib/python3.13/tkinter/__init__.py",
+            "usr/lib/python3.13/json/__init__.py",
+        ];
         assert_eq!(trimmed(&files, &TrimFacts::default()), ["__init__.py"]);
-        let facts = TrimFacts { imports: ["tkinter".to_owned()].into(), ..TrimFacts::default() };
+        let facts = TrimFacts {
+            imports: ["tkinter".to_owned()].into(),
+            ..TrimFacts::default()
+        };
         assert!(trimmed(&files, &facts).is_empty());
     }
 
     #[test]
+    fn what_an_image_may_lack_is_what_can_go() {
+        let may = |path: &str| may_be_left_out(&TreePath::new(path).expect("path"), &layout());
+        assert!(may("usr/share/zoneinfo/tzdata.zi"));
+        assert!(may("usr/lib/python3.13/idlelib/run.py"));
+        assert!(!may("usr/share/zoneinfo/Europe/Vienna"));
+        assert!(!may("usr/lib/x86_64-linux-gnu/libz.so.1"));
+        assert!(!may("usr/lib/python3.13/json/__init__.py"));
+    }
+
+    #[test]
     fn sources_and_stubs_go_and_data_stays() {
-        let names = ["a.pyi", "a.pyx", "a.h", "a.c", "liba.a", "a.so", "a.txt"].map(|name| format!("{SITE}/d/{name}"));
+        let names = ["a.pyi", "a.pyx", "a.h", "a.c", "liba.a", "a.so", "a.txt"]
+            .map(|name| format!("{SITE}/d/{name}"));
         let files: Vec<&str> = names.iter().map(String::as_str).collect();
-        assert_eq!(trimmed(&files, &TrimFacts::default()), ["a.c", "a.h", "a.pyi", "a.pyx", "liba.a"]);
+        assert_eq!(
+            trimmed(&files, &TrimFacts::default()),
+            ["a.c", "a.h", "a.pyi", "a.pyx", "liba.a"]
+        );
     }
 }

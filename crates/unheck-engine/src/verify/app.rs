@@ -21,20 +21,57 @@ const MAX_SOURCE: u64 = 8 << 20;
 /// Modules that may be compiled into the interpreter, so that no file shows them. Those that begin
 /// with `_` are never asked for.
 const BUILT_IN: &[&str] = &[
-    "array", "atexit", "audioop", "binascii", "builtins", "cmath", "errno", "faulthandler", "fcntl", "gc", "grp", "itertools",
-    "marshal", "math", "mmap", "nis", "ossaudiodev", "parser", "posix", "pwd", "pyexpat", "readline", "resource", "select",
-    "spwd", "symbol", "sys", "syslog", "termios", "time", "unicodedata", "xxsubtype", "zlib",
+    "array",
+    "atexit",
+    "audioop",
+    "binascii",
+    "builtins",
+    "cmath",
+    "errno",
+    "faulthandler",
+    "fcntl",
+    "gc",
+    "grp",
+    "itertools",
+    "marshal",
+    "math",
+    "mmap",
+    "nis",
+    "ossaudiodev",
+    "parser",
+    "posix",
+    "pwd",
+    "pyexpat",
+    "readline",
+    "resource",
+    "select",
+    "spwd",
+    "symbol",
+    "sys",
+    "syslog",
+    "termios",
+    "time",
+    "unicodedata",
+    "xxsubtype",
+    "zlib",
 ];
 
 /// Every module and package of the standard library and the installed distributions, dotted.
 pub(super) fn modules(view: &View, layout: &Layout) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let dynload = layout.stdlib.join("lib-dynload").ok();
-    let mut directories: Vec<String> = [&layout.site].into_iter().chain(&dynload).map(|path| format!("{path}/")).collect();
+    let mut directories: Vec<String> = [&layout.site]
+        .into_iter()
+        .chain(&dynload)
+        .map(|path| format!("{path}/"))
+        .collect();
     directories.push(format!("{}/", layout.stdlib));
     for (path, _) in view.iter() {
         let text = path.as_str();
-        if let Some(inner) = directories.iter().find_map(|directory| text.strip_prefix(directory.as_str())) {
+        if let Some(inner) = directories
+            .iter()
+            .find_map(|directory| text.strip_prefix(directory.as_str()))
+        {
             found.extend(dotted(inner));
         }
     }
@@ -49,24 +86,42 @@ fn dotted(inner: &str) -> Option<String> {
         Some((stem, suffix)) if suffix == "py" || suffix == "pyc" || suffix.ends_with("so") => stem,
         Some(_) => return None,
     };
-    let whole = if directory.is_empty() { stem.to_owned() } else { format!("{directory}/{stem}") };
+    let whole = if directory.is_empty() {
+        stem.to_owned()
+    } else {
+        format!("{directory}/{stem}")
+    };
     let whole = whole.strip_suffix("/__init__").unwrap_or(&whole);
-    let good = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let good =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
     whole.split('/').all(good).then(|| whole.replace('/', "."))
 }
 
 /// Checks every Python file of the app's layer. `below` are the modules of the other layers.
-pub(super) fn check_sources(view: &View, app_layer: usize, below: &BTreeSet<String>, layout: &Layout) -> Vec<Finding> {
+pub(super) fn check_sources(
+    view: &View,
+    app_layer: usize,
+    below: &BTreeSet<String>,
+    layout: &Layout,
+) -> Vec<Finding> {
     let site = format!("{}/", layout.site);
     let app = format!("{APP_DIR}/");
     let files: Vec<(&TreePath, &str)> = view
         .of_layer(app_layer)
         .filter_map(|(path, _)| {
             let text = path.as_str();
-            Some((path, text.strip_prefix(&site).or_else(|| text.strip_prefix(&app))?))
+            Some((
+                path,
+                text.strip_prefix(&site)
+                    .or_else(|| text.strip_prefix(&app))?,
+            ))
         })
         .collect();
-    let mut names = Names { below, tops: BTreeSet::new(), dotted: BTreeSet::new() };
+    let mut names = Names {
+        below,
+        tops: BTreeSet::new(),
+        dotted: BTreeSet::new(),
+    };
     for (_, inner) in &files {
         let parts: Vec<&str> = inner.split('/').collect();
         let (last, directories) = parts.split_last().unwrap_or((&"", &[]));
@@ -99,10 +154,15 @@ struct Names<'a> {
 impl Names<'_> {
     fn source(&self, path: &TreePath, inner: &str, bytes: &[u8]) -> Vec<Finding> {
         let ships = inner.trim_end_matches(".py").split('/').all(|part| {
-            !part.starts_with(|c: char| c.is_ascii_digit()) && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+            !part.starts_with(|c: char| c.is_ascii_digit())
+                && part.chars().all(|c| c.is_alphanumeric() || c == '_')
         });
         let strict = ships && !is_test_path(inner);
-        let severity = if strict { Severity::Error } else { Severity::Warning };
+        let severity = if strict {
+            Severity::Error
+        } else {
+            Severity::Warning
+        };
         let invalid = |evidence: String| {
             Finding::new(severity, "source-invalid", path.to_string(), evidence)
                 .with_hint("correct the file, or leave it out with `exclude` in `[tool.unheck]`")
@@ -119,13 +179,23 @@ impl Names<'_> {
             None => String::new(),
         };
         let imports = unheck_pyapi::imports(&parsed, &package);
-        imports.iter().filter_map(|import| self.import(path, import, strict)).collect()
+        imports
+            .iter()
+            .filter_map(|import| self.import(path, import, strict))
+            .collect()
     }
 
-    fn import(&self, path: &TreePath, import: &unheck_pyapi::Import, strict: bool) -> Option<Finding> {
+    fn import(
+        &self,
+        path: &TreePath,
+        import: &unheck_pyapi::Import,
+        strict: bool,
+    ) -> Option<Finding> {
         let severity = match import.context {
             Context::Module if strict && !import.dynamic => Severity::Error,
-            Context::Module | Context::Function | Context::Conditional | Context::Lazy => Severity::Warning,
+            Context::Module | Context::Function | Context::Conditional | Context::Lazy => {
+                Severity::Warning
+            }
             Context::TypeChecking | Context::OtherPlatform | Context::Optional => return None,
         };
         let module = import.module.as_str();
@@ -138,14 +208,24 @@ impl Names<'_> {
         if !here && !self.below.contains(top) {
             let evidence = format!("line {}: no module `{top}` is in the artifact", import.line);
             let finding = Finding::new(severity, "import-missing", path.to_string(), evidence);
-            return Some(finding.with_hint(format!("add the distribution that has `{top}` to the project's dependencies")));
+            return Some(finding.with_hint(format!(
+                "add the distribution that has `{top}` to the project's dependencies"
+            )));
         }
         if here || module == top || self.below.contains(module) || self.dotted.contains(module) {
             return None;
         }
         // A package may make modules while it runs, so this is no more than a doubt.
-        let evidence = format!("line {}: no file of the artifact is the module `{module}`", import.line);
-        Some(Finding::new(Severity::Warning, "import-doubtful", path.to_string(), evidence))
+        let evidence = format!(
+            "line {}: no file of the artifact is the module `{module}`",
+            import.line
+        );
+        Some(Finding::new(
+            Severity::Warning,
+            "import-doubtful",
+            path.to_string(),
+            evidence,
+        ))
     }
 }
 
@@ -169,17 +249,32 @@ mod tests {
 
     #[test]
     fn imports_are_resolved_against_everything_that_ships() {
-        let below: BTreeSet<String> = ["json", "json.tool", "site_pkg", "site_pkg.a"].map(str::to_owned).into();
-        let names = Names { below: &below, tops: ["main", "pkg", "x"].into(), dotted: BTreeSet::new() };
+        let below: BTreeSet<String> = ["json", "json.tool", "site_pkg", "site_pkg.a"]
+            .map(str::to_owned)
+            .into();
+        let names = Names {
+            below: &below,
+            tops: ["main", "pkg", "x"].into(),
+            dotted: BTreeSet::new(),
+        };
         let told = |inner: &str, source: &str| {
             let path = TreePath::new(&format!("app/{inner}")).expect("path");
             let findings = names.source(&path, inner, source.as_bytes());
-            findings.iter().map(|one| format!("{:?} {} {}", one.severity, one.rule, one.evidence)).collect::<Vec<_>>()
+            findings
+                .iter()
+                .map(|one| format!("{:?} {} {}", one.severity, one.rule, one.evidence))
+                .collect::<Vec<_>>()
         };
         let fine = "import json.tool, sys, x\nfrom . import y\nfrom site_pkg.a import b\ntry:\n import gone\nexcept ImportError:\n gone = None\n";
         assert_eq!(told("main.py", fine), [""; 0]);
-        assert_eq!(told("pkg/m.py", "import gone.x"), ["Error import-missing line 1: no module `gone` is in the artifact"]);
-        assert_eq!(told("tests/m.py", "import gone"), ["Warning import-missing line 1: no module `gone` is in the artifact"]);
+        assert_eq!(
+            told("pkg/m.py", "import gone.x"),
+            ["Error import-missing line 1: no module `gone` is in the artifact"]
+        );
+        assert_eq!(
+            told("tests/m.py", "import gone"),
+            ["Warning import-missing line 1: no module `gone` is in the artifact"]
+        );
         assert_eq!(
             told("main.py", "def f():\n  import gone\nimport site_pkg.b\n"),
             [
@@ -188,6 +283,9 @@ mod tests {
             ]
         );
         let broken = told("main.py", "x = (\n");
-        assert!(broken.len() == 1 && broken[0].starts_with("Error source-invalid line "), "{broken:?}");
+        assert!(
+            broken.len() == 1 && broken[0].starts_with("Error source-invalid line "),
+            "{broken:?}"
+        );
     }
 }

@@ -11,6 +11,7 @@ use unheck_wheel::{normalize_name, same_version};
 
 use super::view::{Installed, View};
 use super::{Checked, Subject, VerifyError, joined};
+use crate::assemble::{BUNDLE, is_certificate};
 use crate::build::LOCK_PATH;
 use crate::explain::{Class, Explain};
 use crate::finding::{Finding, Severity};
@@ -19,6 +20,7 @@ use crate::lock::{Lock, Target};
 use crate::platform::Platform;
 use crate::roots::from_image;
 use crate::session::Session;
+use crate::steps::may_be_left_out;
 
 /// Longest lock that is read.
 const MAX_LOCK: u64 = 64 << 20;
@@ -52,7 +54,9 @@ impl Explain for VerifyArtifactError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Open { .. } => vec!["give an OCI archive or layout folder, as `unheck build` writes it".to_owned()],
+            Self::Open { .. } => {
+                vec!["give an OCI archive or layout folder, as `unheck build` writes it".to_owned()]
+            }
             Self::Verify(error) => error.hints(),
         }
     }
@@ -63,17 +67,35 @@ impl Explain for VerifyArtifactError {
 ///
 /// # Errors
 /// [`VerifyArtifactError`] when it cannot be told whether it works.
-pub fn verify_artifact(session: &Session, path: &Path) -> Result<Vec<Finding>, VerifyArtifactError> {
-    let unopened = |source| VerifyArtifactError::Open { path: path.to_owned(), source: Box::new(source) };
+pub fn verify_artifact(
+    session: &Session,
+    path: &Path,
+) -> Result<Vec<Finding>, VerifyArtifactError> {
+    let unopened = |source| VerifyArtifactError::Open {
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
     let opened = open(path).map_err(unopened)?;
     let mut findings: Vec<Finding> = validate(&opened)
         .into_iter()
-        .map(|problem| Finding::new(Severity::Error, "image-invalid", problem.subject, problem.message))
+        .map(|problem| {
+            Finding::new(
+                Severity::Error,
+                "image-invalid",
+                problem.subject,
+                problem.message,
+            )
+        })
         .collect();
     if findings.is_empty() {
         let images = opened.images().map_err(unopened)?;
         if images.is_empty() {
-            findings.push(Finding::new(Severity::Error, "image-invalid", path.display().to_string(), "it holds no image"));
+            findings.push(Finding::new(
+                Severity::Error,
+                "image-invalid",
+                path.display().to_string(),
+                "it holds no image",
+            ));
         }
         for image in &images {
             findings.extend(verify_image(session, &opened, image)?);
@@ -84,13 +106,22 @@ pub fn verify_artifact(session: &Session, path: &Path) -> Result<Vec<Finding>, V
     Ok(findings)
 }
 
-fn verify_image(session: &Session, opened: &Opened, image: &OpenedImage) -> Result<Vec<Finding>, VerifyError> {
+fn verify_image(
+    session: &Session,
+    opened: &Opened,
+    image: &OpenedImage,
+) -> Result<Vec<Finding>, VerifyError> {
     let named = image.platform.to_string();
     let platform = match image.platform.architecture.parse::<Platform>() {
         Ok(platform) if image.platform.os == "linux" => platform,
         _ => {
             let evidence = "unheck makes no images of this platform and cannot look into it";
-            return Ok(vec![Finding::new(Severity::Warning, "platform-unknown", named, evidence)]);
+            return Ok(vec![Finding::new(
+                Severity::Warning,
+                "platform-unknown",
+                named,
+                evidence,
+            )]);
         }
     };
     let roots = from_image(session.store(), opened, image)?;
@@ -101,7 +132,12 @@ fn verify_image(session: &Session, opened: &Opened, image: &OpenedImage) -> Resu
     };
     let Some(target) = lock.target(platform) else {
         let evidence = format!("the lock inside has no target {platform}");
-        return Ok(vec![Finding::new(Severity::Error, "lock-differs", named, evidence)]);
+        return Ok(vec![Finding::new(
+            Severity::Error,
+            "lock-differs",
+            named,
+            evidence,
+        )]);
     };
     let distributions = view.distributions().map_err(VerifyError::Lists)?;
     let mut findings = contents(&view, &lock, target, &distributions);
@@ -112,8 +148,17 @@ fn verify_image(session: &Session, opened: &Opened, image: &OpenedImage) -> Resu
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let entrypoint: Vec<String> = execution.entrypoint.iter().chain(&execution.cmd).cloned().collect();
-    let app = image.config.history.last().is_some_and(|last| last.created_by.as_deref() == Some("unheck: app"));
+    let entrypoint: Vec<String> = execution
+        .entrypoint
+        .iter()
+        .chain(&execution.cmd)
+        .cloned()
+        .collect();
+    let app = image
+        .config
+        .history
+        .last()
+        .is_some_and(|last| last.created_by.as_deref() == Some("unheck: app"));
     let subject = Subject {
         platform,
         layout: Layout::of(&target.interpreter),
@@ -121,7 +166,11 @@ fn verify_image(session: &Session, opened: &Opened, image: &OpenedImage) -> Resu
         below: roots.lower.len() - usize::from(app && !roots.lower.is_empty()),
         entrypoint: &entrypoint,
         env: &env,
-        working_dir: execution.working_dir.as_deref().filter(|text| !text.is_empty()).unwrap_or("/"),
+        working_dir: execution
+            .working_dir
+            .as_deref()
+            .filter(|text| !text.is_empty())
+            .unwrap_or("/"),
     };
     let checked = Checked::new(session, &subject, &roots)?;
     findings.extend(checked.below()?.findings);
@@ -129,44 +178,85 @@ fn verify_image(session: &Session, opened: &Opened, image: &OpenedImage) -> Resu
 }
 
 fn read_lock(view: &View) -> Result<Lock, Box<Finding>> {
-    let finding = |severity, evidence: String| Box::new(Finding::new(severity, "lock-unreadable", LOCK_PATH, evidence));
+    let finding = |severity, evidence: String| {
+        Box::new(Finding::new(
+            severity,
+            "lock-unreadable",
+            LOCK_PATH,
+            evidence,
+        ))
+    };
     let path = TreePath::new(LOCK_PATH).expect("a constant path");
     if view.resolve(&path).is_none() {
-        let evidence = "the image has no lock inside: unheck did not make it, and only its format was checked";
+        let evidence =
+            "the image has no lock inside: unheck did not make it, and only its format was checked";
         return Err(finding(Severity::Warning, evidence.to_owned()));
     }
-    let bytes = view.read(&path, MAX_LOCK).map_err(|error| finding(Severity::Error, error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|error| finding(Severity::Error, error.to_string()))?;
-    Lock::from_text(&text, Path::new(LOCK_PATH)).map_err(|error| finding(Severity::Error, error.to_string()))
+    let bytes = view
+        .read(&path, MAX_LOCK)
+        .map_err(|error| finding(Severity::Error, error.to_string()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|error| finding(Severity::Error, error.to_string()))?;
+    Lock::from_text(&text, Path::new(LOCK_PATH))
+        .map_err(|error| finding(Severity::Error, error.to_string()))
 }
 
 /// What is inside against what the lock says.
-fn contents(view: &View, lock: &Lock, target: &Target, distributions: &[Installed]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = distributions.par_iter().flat_map_iter(|one| recorded(view, one)).collect();
+fn contents(
+    view: &View,
+    lock: &Lock,
+    target: &Target,
+    distributions: &[Installed],
+) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = distributions
+        .par_iter()
+        .flat_map_iter(|one| recorded(view, one))
+        .collect();
     findings.extend(locked_distributions(lock, target, distributions));
-    findings.extend(target.debs.iter().flat_map(|deb| package(view, deb)));
+    findings.extend(
+        target
+            .debs
+            .iter()
+            .flat_map(|deb| package(view, deb, &Layout::of(&target.interpreter))),
+    );
     findings
 }
 
 /// Every file that a distribution records is there with its digest.
 fn recorded(view: &View, distribution: &Installed) -> Vec<Finding> {
     let new = |path: &str, evidence: String| {
-        Finding::new(Severity::Error, "record-differs", path, format!("{}: {evidence}", distribution.name))
+        Finding::new(
+            Severity::Error,
+            "record-differs",
+            path,
+            format!("{}: {evidence}", distribution.name),
+        )
     };
     let mut findings: Vec<Finding> = distribution
         .broken_rows
         .iter()
-        .map(|row| new(distribution.info.as_str(), format!("`RECORD` has the row `{row}`, which is none")))
+        .map(|row| {
+            new(
+                distribution.info.as_str(),
+                format!("`RECORD` has the row `{row}`, which is none"),
+            )
+        })
         .collect();
     for (path, digest) in &distribution.files {
         let Some(host) = view.host_path(path) else {
-            findings.push(new(path.as_str(), "`RECORD` names the file, and it is not there".to_owned()));
+            findings.push(new(
+                path.as_str(),
+                "`RECORD` names the file, and it is not there".to_owned(),
+            ));
             continue;
         };
         let Some(digest) = digest else { continue };
         match fs_err::File::open(host).and_then(Digest::of_reader) {
             Ok((found, _)) if found == *digest => {}
-            Ok((found, _)) => findings.push(new(path.as_str(), format!("`RECORD` says `{digest}`, it is `{found}`"))),
+            Ok((found, _)) => findings.push(new(
+                path.as_str(),
+                format!("`RECORD` says `{digest}`, it is `{found}`"),
+            )),
             Err(error) => findings.push(new(path.as_str(), error.to_string())),
         }
     }
@@ -192,25 +282,48 @@ fn locked_distributions(lock: &Lock, target: &Target, distributions: &[Installed
             }
             (Some(_), _) => continue,
         };
-        findings.push(Finding::new(Severity::Error, "lock-differs", locked.name.clone(), evidence));
+        findings.push(Finding::new(
+            Severity::Error,
+            "lock-differs",
+            locked.name.clone(),
+            evidence,
+        ));
     }
     findings
 }
 
-/// A Debian package is there at its version, with every file that the lock names.
-fn package(view: &View, deb: &crate::lock::Deb) -> Vec<Finding> {
-    let new = |evidence: String| Finding::new(Severity::Error, "lock-differs", deb.name.clone(), evidence);
+/// A Debian package is there at its version, with every file that the lock names but those that
+/// trimming leaves out and those that were joined into another.
+fn package(view: &View, deb: &crate::lock::Deb, layout: &Layout) -> Vec<Finding> {
+    let new = |evidence: String| {
+        Finding::new(Severity::Error, "lock-differs", deb.name.clone(), evidence)
+    };
     let mut findings = Vec::new();
     let path = TreePath::new(&format!("var/lib/dpkg/status.d/{}", deb.name));
-    let control = path.ok().and_then(|path| view.read(&path, MAX_CONTROL).ok()).unwrap_or_default();
+    let control = path
+        .ok()
+        .and_then(|path| view.read(&path, MAX_CONTROL).ok())
+        .unwrap_or_default();
     let control = String::from_utf8_lossy(&control);
-    match control.lines().find_map(|line| line.strip_prefix("Version: ")) {
+    match control
+        .lines()
+        .find_map(|line| line.strip_prefix("Version: "))
+    {
         Some(version) if version.trim() == deb.version => {}
-        Some(version) => findings.push(new(format!("the lock has version {}, the image {version}", deb.version))),
+        Some(version) => findings.push(new(format!(
+            "the lock has version {}, the image {version}",
+            deb.version
+        ))),
         None => findings.push(new("the lock has it, the image does not".to_owned())),
     }
-    for path in deb.files.keys().filter(|path| view.get(path).is_none()) {
-        findings.push(new(format!("the lock has its file `{path}`, the image does not")));
+    let bundled = TreePath::new(BUNDLE).is_ok_and(|path| view.get(&path).is_some());
+    let elsewhere =
+        |path: &TreePath| may_be_left_out(path, layout) || (bundled && is_certificate(path));
+    let missing = deb.files.keys().filter(|path| view.get(path).is_none());
+    for path in missing.filter(|path| !elsewhere(path)) {
+        findings.push(new(format!(
+            "the lock has its file `{path}`, the image does not"
+        )));
     }
     findings
 }
@@ -229,7 +342,14 @@ mod tests {
         let mut index = LayerIndex::default();
         for (name, bytes) in [("good.py", b"a"), ("bad.py", b"b")] {
             fs_err::write(temp.path().join(name), bytes).expect("write");
-            index.nodes.insert(path(name), IndexNode::File { len: 1, executable: false, elf: None });
+            index.nodes.insert(
+                path(name),
+                IndexNode::File {
+                    len: 1,
+                    executable: false,
+                    elf: None,
+                },
+            );
         }
         let view = View::new(vec![index], vec![temp.path().to_owned()]);
         let digest = Some(Digest::of(b"a"));
@@ -237,12 +357,17 @@ mod tests {
             name: "d".to_owned(),
             site: path("site"),
             info: path("site/d-1.dist-info"),
-            files: [("good.py", digest), ("bad.py", digest), ("gone.py", None)].map(|(name, digest)| (path(name), digest)).into(),
+            files: [("good.py", digest), ("bad.py", digest), ("gone.py", None)]
+                .map(|(name, digest)| (path(name), digest))
+                .into(),
             modules: BTreeMap::new(),
             requires: BTreeSet::new(),
             broken_rows: vec!["x".to_owned()],
         };
-        let subjects: Vec<String> = recorded(&view, &distribution).into_iter().map(|finding| finding.subject).collect();
+        let subjects: Vec<String> = recorded(&view, &distribution)
+            .into_iter()
+            .map(|finding| finding.subject)
+            .collect();
         assert_eq!(subjects, ["site/d-1.dist-info", "bad.py", "gone.py"]);
     }
 }

@@ -30,8 +30,12 @@ pub fn check(
     wanted: &(dyn Fn(&TreePath) -> bool + Sync),
 ) -> Vec<Finding> {
     let finder = Finder::new(view, platform);
-    let paths: Vec<(&TreePath, &IndexNode)> = view.iter().filter(|(path, _)| wanted(path)).collect();
-    let mut findings: Vec<Finding> = paths.par_iter().flat_map_iter(|(path, node)| finder.node(path, node)).collect();
+    let paths: Vec<(&TreePath, &IndexNode)> =
+        view.iter().filter(|(path, _)| wanted(path)).collect();
+    let mut findings: Vec<Finding> = paths
+        .par_iter()
+        .flat_map_iter(|(path, node)| finder.node(path, node))
+        .collect();
     findings.extend(interpreter(view, python));
     findings.sort();
     findings.dedup();
@@ -40,11 +44,25 @@ pub fn check(
 
 fn interpreter(view: &View, python: &str) -> Option<Finding> {
     let path = TreePath::new(python.trim_start_matches('/')).ok()?;
-    let node = view.resolve(&path).and_then(|place| view.get(&place).cloned());
+    let node = view
+        .resolve(&path)
+        .and_then(|place| view.get(&place).cloned());
     match node {
-        Some(IndexNode::File { executable: true, .. }) => None,
-        Some(_) => Some(Finding::new(Severity::Error, "no-interpreter", python, "it is not an executable file")),
-        None => Some(Finding::new(Severity::Error, "no-interpreter", python, "the Python interpreter is not there")),
+        Some(IndexNode::File {
+            executable: true, ..
+        }) => None,
+        Some(_) => Some(Finding::new(
+            Severity::Error,
+            "no-interpreter",
+            python,
+            "it is not an executable file",
+        )),
+        None => Some(Finding::new(
+            Severity::Error,
+            "no-interpreter",
+            python,
+            "the Python interpreter is not there",
+        )),
     }
 }
 
@@ -62,8 +80,12 @@ impl<'v> Finder<'v> {
     fn new(view: &'v View, platform: Platform) -> Self {
         let machine = platform.elf_machine();
         let system = unheck_elf::default_dirs(machine);
-        let cache = TreePath::new(CACHE).ok().and_then(|path| view.read(&path, MAX_CACHE).ok());
-        let cache = cache.and_then(|bytes| unheck_elf::ldcache::parse(&bytes).ok()).unwrap_or_default();
+        let cache = TreePath::new(CACHE)
+            .ok()
+            .and_then(|path| view.read(&path, MAX_CACHE).ok());
+        let cache = cache
+            .and_then(|bytes| unheck_elf::ldcache::parse(&bytes).ok())
+            .unwrap_or_default();
         let vendored = view
             .objects()
             .filter(|(path, object)| object.machine == machine && !is_system(path))
@@ -74,24 +96,47 @@ impl<'v> Finder<'v> {
             .filter(|entry| entry.machine == machine)
             .map(|entry| (entry.soname, entry.path))
             .collect();
-        Self { view, platform, system, cache, vendored }
+        Self {
+            view,
+            platform,
+            system,
+            cache,
+            vendored,
+        }
     }
 
     fn node(&self, path: &TreePath, node: &IndexNode) -> Vec<Finding> {
         match node {
             IndexNode::Dir | IndexNode::File { elf: None, .. } => Vec::new(),
             IndexNode::Link(text) => self.link(path, text).into_iter().collect(),
-            IndexNode::File { elf: Some(Elf::TooLong), .. } => vec![Finding::new(
+            IndexNode::File {
+                elf: Some(Elf::TooLong),
+                ..
+            } => vec![Finding::new(
                 Severity::Info,
                 "object-not-read",
                 path.to_string(),
                 "it is too long to be looked into; only loading it tells whether it works",
             )],
-            IndexNode::File { elf: Some(Elf::Broken(why)), .. } if is_library_name(path.file_name()) => {
-                vec![Finding::new(Severity::Warning, "object-broken", path.to_string(), why.clone())]
+            IndexNode::File {
+                elf: Some(Elf::Broken(why)),
+                ..
+            } if is_library_name(path.file_name()) => {
+                vec![Finding::new(
+                    Severity::Warning,
+                    "object-broken",
+                    path.to_string(),
+                    why.clone(),
+                )]
             }
-            IndexNode::File { elf: Some(Elf::Broken(_)), .. } => Vec::new(),
-            IndexNode::File { elf: Some(Elf::Read(object)), .. } => self.object(path, object),
+            IndexNode::File {
+                elf: Some(Elf::Broken(_)),
+                ..
+            } => Vec::new(),
+            IndexNode::File {
+                elf: Some(Elf::Read(object)),
+                ..
+            } => self.object(path, object),
         }
     }
 
@@ -101,21 +146,42 @@ impl<'v> Finder<'v> {
             return None;
         }
         let evidence = format!("the link leads to `{text}`, which is not there");
-        Some(Finding::new(Severity::Error, "link-dangles", path.to_string(), evidence))
+        Some(Finding::new(
+            Severity::Error,
+            "link-dangles",
+            path.to_string(),
+            evidence,
+        ))
     }
 
     fn object(&self, path: &TreePath, object: &Object) -> Vec<Finding> {
-        if object.machine != self.platform.elf_machine() || !matches!(object.kind, Kind::Dyn | Kind::Exec) {
+        if object.machine != self.platform.elf_machine()
+            || !matches!(object.kind, Kind::Dyn | Kind::Exec)
+        {
             return Vec::new();
         }
-        let mut findings: Vec<Finding> =
-            object.needed.iter().filter_map(|soname| self.need(path, object, soname)).collect();
+        let mut findings: Vec<Finding> = object
+            .needed
+            .iter()
+            .filter_map(|soname| self.need(path, object, soname))
+            .collect();
         if let Some(loader) = &object.interp {
-            let there = TreePath::new(loader.trim_start_matches('/')).ok().and_then(|path| self.view.resolve(&path));
+            let there = TreePath::new(loader.trim_start_matches('/'))
+                .ok()
+                .and_then(|path| self.view.resolve(&path));
             if there.is_none() {
-                let severity = if is_system(path) { Severity::Error } else { Severity::Warning };
+                let severity = if is_system(path) {
+                    Severity::Error
+                } else {
+                    Severity::Warning
+                };
                 let evidence = format!("a program for the loader `{loader}`, which is not there");
-                findings.push(Finding::new(severity, "loader-missing", path.to_string(), evidence));
+                findings.push(Finding::new(
+                    severity,
+                    "loader-missing",
+                    path.to_string(),
+                    evidence,
+                ));
             }
         }
         findings
@@ -128,24 +194,46 @@ impl<'v> Finder<'v> {
             .into_iter()
             .map(|candidate| candidate.path)
             .chain(self.cache.get(soname).cloned())
-            .find_map(|place| self.view.object(&place).filter(|(_, found)| found.machine == object.machine));
+            .find_map(|place| {
+                self.view
+                    .object(&place)
+                    .filter(|(_, found)| found.machine == object.machine)
+            });
         let Some((place, found)) = found else {
             // A distribution may load its own library before the object that needs it.
             if !is_system(path) && self.vendored.contains(soname) {
                 return None;
             }
             let evidence = format!("it needs `{soname}`, which is not in the root");
-            let finding = Finding::new(Severity::Error, "library-missing", path.to_string(), evidence);
+            let finding = Finding::new(
+                Severity::Error,
+                "library-missing",
+                path.to_string(),
+                evidence,
+            );
             return Some(finding.with_hint(debs_hint(soname)));
         };
         let needed = object.needs_versions.get(soname)?;
-        let missing: Vec<&str> = needed.difference(&found.offers_versions).map(String::as_str).collect();
+        let missing: Vec<&str> = needed
+            .difference(&found.offers_versions)
+            .map(String::as_str)
+            .collect();
         if missing.is_empty() {
             return None;
         }
-        let evidence = format!("it needs {} of `{soname}`, which `{place}` does not have", missing.join(", "));
-        let finding = Finding::new(Severity::Error, "symbol-version-missing", path.to_string(), evidence);
-        Some(finding.with_hint("choose a newer suite with `--suite`, or an older version of the distribution"))
+        let evidence = format!(
+            "it needs {} of `{soname}`, which `{place}` does not have",
+            missing.join(", ")
+        );
+        let finding = Finding::new(
+            Severity::Error,
+            "symbol-version-missing",
+            path.to_string(),
+            evidence,
+        );
+        Some(finding.with_hint(
+            "choose a newer suite with `--suite`, or an older version of the distribution",
+        ))
     }
 }
 
@@ -153,10 +241,14 @@ impl<'v> Finder<'v> {
 pub fn debs_hint(soname: &str) -> String {
     let stem = soname.split(".so").next().unwrap_or(soname);
     if is_vendored(stem) {
-        return format!("`{soname}` comes with the distribution itself: build with `--trim none`, or try another version");
+        return format!(
+            "`{soname}` comes with the distribution itself: build with `--trim none`, or try another version"
+        );
     }
     let guess = stem.to_ascii_lowercase();
-    format!("add the Debian package that has `{soname}` to `debs` in `[tool.unheck]`, often called like `{guess}`")
+    format!(
+        "add the Debian package that has `{soname}` to `debs` in `[tool.unheck]`, often called like `{guess}`"
+    )
 }
 
 /// Whether a library has the name that `auditwheel` gives to a copy: a part of its digest after `-`.
@@ -170,7 +262,9 @@ fn is_vendored(stem: &str) -> bool {
 /// Whether a path is one of the operating system's: not of a distribution, not of the app.
 pub fn is_system(path: &TreePath) -> bool {
     let text = path.as_str();
-    text.starts_with("usr/lib/") && !text.contains("-packages/") || text.starts_with("lib") || text.starts_with("usr/bin/")
+    text.starts_with("usr/lib/") && !text.contains("-packages/")
+        || text.starts_with("lib")
+        || text.starts_with("usr/bin/")
 }
 
 #[cfg(test)]
@@ -191,11 +285,17 @@ mod tests {
         for (name, builder) in objects {
             let bytes = builder.build();
             let elf = Elf::Read(Box::new(Object::parse(&bytes).expect("object")));
-            let node = IndexNode::File { len: bytes.len() as u64, executable: true, elf: Some(elf) };
+            let node = IndexNode::File {
+                len: bytes.len() as u64,
+                executable: true,
+                elf: Some(elf),
+            };
             index.nodes.insert(path(name), node);
         }
         for (name, target) in links {
-            index.nodes.insert(path(name), IndexNode::Link((*target).to_owned()));
+            index
+                .nodes
+                .insert(path(name), IndexNode::Link((*target).to_owned()));
         }
         View::new(vec![index], Vec::new())
     }
@@ -215,9 +315,18 @@ mod tests {
     fn served_needs_are_silent() {
         let view = view(
             &[
-                ("usr/bin/python3.13", new().needed("libz.so.1").interp("/lib64/ld.so")),
-                (&format!("{LIB}/libz.so.1.3"), new().soname("libz.so.1").define_version("Z_1")),
-                ("app/pkg/x.so", new().needed("libv-1.so").need_version("libz.so.1", "Z_1")),
+                (
+                    "usr/bin/python3.13",
+                    new().needed("libz.so.1").interp("/lib64/ld.so"),
+                ),
+                (
+                    &format!("{LIB}/libz.so.1.3"),
+                    new().soname("libz.so.1").define_version("Z_1"),
+                ),
+                (
+                    "app/pkg/x.so",
+                    new().needed("libv-1.so").need_version("libz.so.1", "Z_1"),
+                ),
                 ("app/pkg.libs/libv-1.so", new()),
                 ("usr/lib64/ld.so", new()),
             ],
@@ -241,11 +350,25 @@ mod tests {
     fn missing_libraries_versions_links_and_interpreters_are_told() {
         let view = view(
             &[
-                (&format!("{LIB}/liba.so.1"), new().soname("liba.so.1").define_version("A_1")),
-                ("app/x.so", new().needed("libgone.so.9").need_version("liba.so.1", "A_2")),
-                ("app/other.so", ElfBuilder::new(Machine::Aarch64).needed("libother.so")),
+                (
+                    &format!("{LIB}/liba.so.1"),
+                    new().soname("liba.so.1").define_version("A_1"),
+                ),
+                (
+                    "app/x.so",
+                    new()
+                        .needed("libgone.so.9")
+                        .need_version("liba.so.1", "A_2"),
+                ),
+                (
+                    "app/other.so",
+                    ElfBuilder::new(Machine::Aarch64).needed("libother.so"),
+                ),
             ],
-            &[(&format!("{LIB}/libb.so"), "libb.so.1"), ("usr/share/note", "gone")],
+            &[
+                (&format!("{LIB}/libb.so"), "libb.so.1"),
+                ("usr/share/note", "gone"),
+            ],
         );
         assert_eq!(
             told(&view),

@@ -49,7 +49,12 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(kind: &'static str, group: &str, name: impl Into<String>) -> Self {
-        Self { kind, group: group.to_owned(), name: name.into(), attribute: String::new() }
+        Self {
+            kind,
+            group: group.to_owned(),
+            name: name.into(),
+            attribute: String::new(),
+        }
     }
 }
 
@@ -81,15 +86,25 @@ pub(super) fn jobs(
 ) -> Vec<Vec<Job>> {
     let mut owners: BTreeMap<&TreePath, &str> = BTreeMap::new();
     for distribution in distributions {
-        owners.extend(distribution.files.keys().map(|path| (path, distribution.name.as_str())));
+        owners.extend(
+            distribution
+                .files
+                .keys()
+                .map(|path| (path, distribution.name.as_str())),
+        );
     }
     let mut objects: BTreeMap<&str, Vec<Job>> = BTreeMap::new();
     for (path, object) in view.objects() {
         let program = object.interp.is_some() && object.soname.is_none();
-        let loadable = object.machine == platform.elf_machine() && object.kind == unheck_elf::Kind::Dyn && !program;
+        let loadable = object.machine == platform.elf_machine()
+            && object.kind == unheck_elf::Kind::Dyn
+            && !program;
         if loadable && wanted(path) {
             let group = owners.get(path).copied().unwrap_or(SYSTEM);
-            objects.entry(group).or_default().push(Job::new("object", group, format!("/{path}")));
+            objects
+                .entry(group)
+                .or_default()
+                .push(Job::new("object", group, format!("/{path}")));
         }
     }
     let mut lists: Vec<Vec<Job>> = vec![Vec::new(); WORKERS];
@@ -98,11 +113,22 @@ pub(super) fn jobs(
             list.extend(jobs);
         }
     };
-    for distribution in distributions.iter().filter(|distribution| wanted(&distribution.info)) {
-        let modules = distribution.modules.iter().filter(|(_, kind)| **kind != ModuleKind::Namespace);
-        let mut jobs: Vec<Job> =
-            modules.map(|(name, _)| Job::new("module", &distribution.name, name.as_str())).collect();
-        jobs.extend(objects.remove(distribution.name.as_str()).unwrap_or_default());
+    for distribution in distributions
+        .iter()
+        .filter(|distribution| wanted(&distribution.info))
+    {
+        let modules = distribution
+            .modules
+            .iter()
+            .filter(|(_, kind)| **kind != ModuleKind::Namespace);
+        let mut jobs: Vec<Job> = modules
+            .map(|(name, _)| Job::new("module", &distribution.name, name.as_str()))
+            .collect();
+        jobs.extend(
+            objects
+                .remove(distribution.name.as_str())
+                .unwrap_or_default(),
+        );
         add(jobs);
     }
     for (_, jobs) in objects {
@@ -113,13 +139,30 @@ pub(super) fn jobs(
 
 /// What the judge has to know of a root.
 pub(super) fn known(view: &View, distributions: &[Installed], stdlib: BTreeSet<String>) -> Known {
-    let mut known = Known { stdlib, ..Known::default() };
+    let mut known = Known {
+        stdlib,
+        ..Known::default()
+    };
     for distribution in distributions {
-        let tops = distribution.modules.keys().filter_map(|name| name.split('.').next()).map(str::to_owned);
-        known.tops.entry(distribution.name.clone()).or_default().extend(tops);
-        known.requires.entry(distribution.name.clone()).or_default().extend(distribution.requires.iter().cloned());
+        let tops = distribution
+            .modules
+            .keys()
+            .filter_map(|name| name.split('.').next())
+            .map(str::to_owned);
+        known
+            .tops
+            .entry(distribution.name.clone())
+            .or_default()
+            .extend(tops);
+        known
+            .requires
+            .entry(distribution.name.clone())
+            .or_default()
+            .extend(distribution.requires.iter().cloned());
     }
-    let extensions = view.objects().filter(|(_, object)| object.python_module.is_some());
+    let extensions = view
+        .objects()
+        .filter(|(_, object)| object.python_module.is_some());
     known.extensions = extensions.map(|(path, _)| format!("/{path}")).collect();
     known
 }
@@ -139,8 +182,15 @@ pub(super) fn check_root(
     }
     let (answers, outcome) = ask(run, lists)?;
     let end = answers.iter().find(|answer| answer.kind == JobKind::End);
-    let known = known(view, distributions, end.map(|end| end.stdlib.clone()).unwrap_or_default());
-    let mut findings: Vec<Finding> = answers.iter().filter_map(|answer| judge(answer, &known)).collect();
+    let known = known(
+        view,
+        distributions,
+        end.map(|end| end.stdlib.clone()).unwrap_or_default(),
+    );
+    let mut findings: Vec<Finding> = answers
+        .iter()
+        .filter_map(|answer| judge(answer, &known))
+        .collect();
     if end.is_none() {
         findings.push(unfinished(&outcome));
     }
@@ -152,7 +202,11 @@ fn unfinished(outcome: &Outcome) -> Finding {
         Severity::Error,
         "check-unfinished",
         "the image's Python",
-        format!("{}\n{}", ended(outcome.status), last_lines(&outcome.stderr.text(), 12)),
+        format!(
+            "{}\n{}",
+            ended(outcome.status),
+            last_lines(&outcome.stderr.text(), 12)
+        ),
     );
     finding.with_hint("the interpreter does not start, or the check ran out of time or memory")
 }
@@ -168,32 +222,63 @@ pub(super) fn ended(status: Status) -> String {
 
 /// The last lines of a text.
 pub(super) fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let lines: Vec<String> =
-        lines[lines.len().saturating_sub(count)..].iter().map(|line| line.chars().take(400).collect()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let lines: Vec<String> = lines[lines.len().saturating_sub(count)..]
+        .iter()
+        .map(|line| line.chars().take(400).collect())
+        .collect();
     lines.join("\n")
 }
 
 fn ask(run: &Run<'_>, lists: &[Vec<Job>]) -> Result<(Vec<Answer>, Outcome), VerifyError> {
-    let order = Order { lists, workers: WORKERS, timeout: JOB_SECONDS };
+    let order = Order {
+        lists,
+        workers: WORKERS,
+        timeout: JOB_SECONDS,
+    };
     let order = serde_json::to_vec(&order).expect("jobs are strings and numbers");
     let directory = run.session.store().temp_dir()?;
+    // Whoever runs inside may be another user, and the umask may be strict.
+    fs_err::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).map_err(
+        |source| VerifyError::Order {
+            path: directory.path().to_owned(),
+            source,
+        },
+    )?;
     for (name, bytes) in [("check.py", CHECKER.as_bytes()), ("order.json", &order)] {
         let path = directory.path().join(name);
         let write = || {
             fs_err::write(&path, bytes)?;
             fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o644))
         };
-        write().map_err(|source| VerifyError::Order { path: path.clone(), source })?;
+        write().map_err(|source| VerifyError::Order {
+            path: path.clone(),
+            source,
+        })?;
     }
-    let words = [run.python, "-B", "-W", "ignore", "/run/unheck/check.py", "/run/unheck/order.json"];
+    let words = [
+        run.python,
+        "-B",
+        "-W",
+        "ignore",
+        "/run/unheck/check.py",
+        "/run/unheck/order.json",
+    ];
     let mut spec = spec(run, &words);
     spec.mounts.push(Mount::Bind {
         host: directory.path().to_owned(),
         inside: PathBuf::from(INSIDE),
         writable: false,
     });
-    spec.limits = Limits { wall: Some(WALL), memory: Some(MEMORY), output: Some(OUTPUT), ..Limits::default() };
+    spec.limits = Limits {
+        wall: Some(WALL),
+        memory: Some(MEMORY),
+        output: Some(OUTPUT),
+        ..Limits::default()
+    };
     let answers: Arc<Mutex<Vec<Answer>>> = Arc::default();
     let into = Arc::clone(&answers);
     let sink: LineSink = Arc::new(move |stream, line| {
@@ -204,14 +289,21 @@ fn ask(run: &Run<'_>, lists: &[Vec<Job>]) -> Result<(Vec<Answer>, Outcome), Veri
             answers.push(answer);
         }
     });
-    let outcome = unheck_sandbox::spawn(&run.session.helper, &spec, Some(sink)).and_then(|running| running.wait());
+    let outcome = unheck_sandbox::spawn(&run.session.helper, &spec, Some(sink))
+        .and_then(|running| running.wait());
     let outcome = outcome.map_err(|error| sandbox_error(error, run.python))?;
-    let answers = answers.lock().map(|mut answers| std::mem::take(&mut *answers)).unwrap_or_default();
+    let answers = answers
+        .lock()
+        .map(|mut answers| std::mem::take(&mut *answers))
+        .unwrap_or_default();
     Ok((answers, outcome))
 }
 
 fn sandbox_error(source: SandboxError, command: &str) -> VerifyError {
-    VerifyError::Sandbox { command: command.to_owned(), source }
+    VerifyError::Sandbox {
+        command: command.to_owned(),
+        source,
+    }
 }
 
 /// A command in a root: nobody's user, no network, nothing writable but private directories.
@@ -220,7 +312,11 @@ pub(super) fn spec(run: &Run<'_>, words: &[&str]) -> Spec {
     root.truncate(run.layers);
     let argv = words.iter().map(OsString::from).collect();
     let mut spec = Spec::new(unheck_sandbox::Root::Overlay { lower: root }, argv);
-    spec.env = run.env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    spec.env = run
+        .env
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+        .collect();
     spec.cwd = PathBuf::from(run.cwd);
     (spec.uid, spec.gid) = (NONROOT, NONROOT);
     spec

@@ -73,8 +73,21 @@ pub(super) struct Known {
 
 /// Modules of the standard library that exist on other systems alone.
 const OTHER_SYSTEMS: &[&str] = &[
-    "_msi", "_overlapped", "_scproxy", "_winapi", "_wmi", "msilib", "msvcrt", "nt", "winreg", "winsound", "_winreg",
-    "_aix_support", "_osx_support", "_android_support", "_ios_support",
+    "_msi",
+    "_overlapped",
+    "_scproxy",
+    "_winapi",
+    "_wmi",
+    "msilib",
+    "msvcrt",
+    "nt",
+    "winreg",
+    "winsound",
+    "_winreg",
+    "_aix_support",
+    "_osx_support",
+    "_android_support",
+    "_ios_support",
 ];
 
 /// Modules of the standard library that Debian packages apart, with the package.
@@ -91,14 +104,45 @@ const APART: &[(&str, &str)] = &[
 
 /// Modules that came with Python once.
 const REMOVED: &[&str] = &[
-    "aifc", "asynchat", "asyncore", "audioop", "cgi", "cgitb", "chunk", "crypt", "distutils", "imghdr", "imp", "lib2to3",
-    "mailcap", "nntplib", "pipes", "smtpd", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib",
+    "aifc",
+    "asynchat",
+    "asyncore",
+    "audioop",
+    "cgi",
+    "cgitb",
+    "chunk",
+    "crypt",
+    "distutils",
+    "imghdr",
+    "imp",
+    "lib2to3",
+    "mailcap",
+    "nntplib",
+    "pipes",
+    "smtpd",
+    "sndhdr",
+    "spwd",
+    "sunau",
+    "telnetlib",
+    "uu",
+    "xdrlib",
 ];
 
 /// Top-level names that tell of files that were never meant to be installed.
 const STRAY: &[&str] = &[
-    "benchmark", "benchmarks", "conftest", "doc", "docs", "example", "examples", "setup", "test", "testing", "tests",
-    "tasks", "noxfile",
+    "benchmark",
+    "benchmarks",
+    "conftest",
+    "doc",
+    "docs",
+    "example",
+    "examples",
+    "setup",
+    "test",
+    "testing",
+    "tests",
+    "tasks",
+    "noxfile",
 ];
 
 /// The finding that an answer is, `None` when all is well.
@@ -122,17 +166,28 @@ fn evidence(answer: &Answer) -> String {
             lines.extend(answer.tail.iter().cloned());
             lines.join("\n")
         }
-        _ if answer.tail.is_empty() || answer.kind == JobKind::Object => format!("{}: {}", answer.exception, answer.message),
+        _ if answer.tail.is_empty() || answer.kind == JobKind::Object => {
+            format!("{}: {}", answer.exception, answer.message)
+        }
         _ => answer.tail.join("\n"),
     }
 }
 
 fn module(answer: &Answer, known: &Known) -> Finding {
     let subject = format!("{}: import {}", answer.group, answer.name);
-    let new = |severity, rule: &str| Finding::new(severity, rule, subject.clone(), evidence(answer));
+    let new =
+        |severity, rule: &str| Finding::new(severity, rule, subject.clone(), evidence(answer));
     let top = answer.name.split('.').next().unwrap_or_default();
-    let stray = STRAY.contains(&top) || top.starts_with("test_") || top.ends_with("_test") || top.ends_with("_tests");
-    if stray && known.tops.get(&answer.group).is_none_or(|tops| tops.len() > 1) {
+    let stray = STRAY.contains(&top)
+        || top.starts_with("test_")
+        || top.ends_with("_test")
+        || top.ends_with("_tests");
+    if stray
+        && known
+            .tops
+            .get(&answer.group)
+            .is_none_or(|tops| tops.len() > 1)
+    {
         return new(Severity::Info, "import-stray");
     }
     if let Some(library) = &answer.library {
@@ -148,8 +203,17 @@ fn module(answer: &Answer, known: &Known) -> Finding {
             .with_hint(format!("try another version of `{}`", answer.group)),
         "late" => new(Severity::Warning, "import-late"),
         "SystemExit" => new(Severity::Warning, "import-exits"),
-        "ImproperlyConfigured" | "ConfigurationError" => new(Severity::Warning, "import-needs-settings"),
-        _ if says(&["$display", "no display", "cannot connect to x", "could not connect to display", "xlib: "]) => {
+        "ImproperlyConfigured" | "ConfigurationError" => {
+            new(Severity::Warning, "import-needs-settings")
+        }
+        _ if says(&[
+            "$display",
+            "no display",
+            "cannot connect to x",
+            "could not connect to display",
+            "xlib: ",
+        ]) =>
+        {
             new(Severity::Warning, "import-needs-display")
         }
         _ if other_platform(&text) => new(Severity::Info, "import-other-platform"),
@@ -161,8 +225,18 @@ fn module(answer: &Answer, known: &Known) -> Finding {
 }
 
 fn other_platform(text: &str) -> bool {
-    let system = ["windows", "macos", "mac os", "darwin", "win32", "freebsd"].iter().any(|word| text.contains(word));
-    let only = ["only", "not supported", "unsupported", "requires", "not available"].iter().any(|word| text.contains(word));
+    let system = ["windows", "macos", "mac os", "darwin", "win32", "freebsd"]
+        .iter()
+        .any(|word| text.contains(word));
+    let only = [
+        "only",
+        "not supported",
+        "unsupported",
+        "requires",
+        "not available",
+    ]
+    .iter()
+    .any(|word| text.contains(word));
     system && only
 }
 
@@ -173,39 +247,57 @@ fn absent(answer: &Answer, missing: &str, known: &Known, subject: &str) -> Findi
     if OTHER_SYSTEMS.contains(&top) {
         return new(Severity::Info, "import-other-platform");
     }
-    if known.tops.get(&answer.group).is_some_and(|tops| tops.contains(top)) {
+    if known
+        .tops
+        .get(&answer.group)
+        .is_some_and(|tops| tops.contains(top))
+    {
         return new(Severity::Error, "import-fails")
             .with_hint("a file of the distribution itself is missing: build with `--trim none`, or try another version");
     }
     if let Some((_, package)) = APART.iter().find(|(name, _)| *name == top)
         && !REMOVED.contains(&top)
     {
-        return new(Severity::Warning, "optional-dependency")
-            .with_hint(format!("Debian packages `{top}` apart: add `{package}` to `debs` in `[tool.unheck]`"));
+        return new(Severity::Warning, "optional-dependency").with_hint(format!(
+            "Debian packages `{top}` apart: add `{package}` to `debs` in `[tool.unheck]`"
+        ));
     }
     if known.stdlib.contains(top) {
-        return new(Severity::Error, "import-fails")
-            .with_hint(format!("`{top}` of the standard library is missing: build with `--trim none`"));
+        return new(Severity::Error, "import-fails").with_hint(format!(
+            "`{top}` of the standard library is missing: build with `--trim none`"
+        ));
     }
     if REMOVED.contains(&top) {
-        return new(Severity::Warning, "optional-dependency")
-            .with_hint(format!("newer Pythons have no `{top}`: use a newer `{}` or an older Python", answer.group));
+        return new(Severity::Warning, "optional-dependency").with_hint(format!(
+            "newer Pythons have no `{top}`: use a newer `{}` or an older Python",
+            answer.group
+        ));
     }
-    if known.requires.get(&answer.group).is_some_and(|names| names.contains(&normalize_name(top).to_string())) {
-        return new(Severity::Error, "import-fails")
-            .with_hint(format!("`{}` requires `{top}`, which the lock lacks: run `unheck lock`", answer.group));
+    if known
+        .requires
+        .get(&answer.group)
+        .is_some_and(|names| names.contains(&normalize_name(top).to_string()))
+    {
+        return new(Severity::Error, "import-fails").with_hint(format!(
+            "`{}` requires `{top}`, which the lock lacks: run `unheck lock`",
+            answer.group
+        ));
     }
     if let Some((other, _)) = known.tops.iter().find(|(_, tops)| tops.contains(top)) {
-        return new(Severity::Error, "import-fails")
-            .with_hint(format!("`{other}` has no `{missing}`: its version does not fit `{}`", answer.group));
+        return new(Severity::Error, "import-fails").with_hint(format!(
+            "`{other}` has no `{missing}`: its version does not fit `{}`",
+            answer.group
+        ));
     }
-    new(Severity::Warning, "optional-dependency")
-        .with_hint(format!("add the distribution that has `{top}` to the project's dependencies if you use it"))
+    new(Severity::Warning, "optional-dependency").with_hint(format!(
+        "add the distribution that has `{top}` to the project's dependencies if you use it"
+    ))
 }
 
 fn entry(answer: &Answer, known: &Known) -> Finding {
     let subject = format!("entry: {}", answer.name);
-    let new = |severity, rule: &str| Finding::new(severity, rule, subject.clone(), evidence(answer));
+    let new =
+        |severity, rule: &str| Finding::new(severity, rule, subject.clone(), evidence(answer));
     if let Some(library) = &answer.library {
         return new(Severity::Error, "entry-fails").with_hint(debs_hint(library));
     }
@@ -214,7 +306,9 @@ fn entry(answer: &Answer, known: &Known) -> Finding {
         let hint = if known.stdlib.contains(top) {
             format!("`{top}` of the standard library is missing: build with `--trim none`")
         } else {
-            format!("add the distribution that has `{top}` to the project's dependencies, or correct the entry")
+            format!(
+                "add the distribution that has `{top}` to the project's dependencies, or correct the entry"
+            )
         };
         return new(Severity::Error, "entry-fails").with_hint(hint);
     }
@@ -227,17 +321,34 @@ fn entry(answer: &Answer, known: &Known) -> Finding {
 /// Whether a failure comes from what only the place of use has: network, services, settings.
 pub(super) fn surroundings(text: &str) -> bool {
     const WORDS: &[&str] = &[
-        "ConnectionRefusedError", "ConnectionError", "ConnectError", "Connection refused", "gaierror", "Name or service not known",
-        "Temporary failure in name resolution", "Network is unreachable", "OperationalError", "Read-only file system",
-        "ImproperlyConfigured", "KeyError: '", "TimeoutError", "environment variable", "could not connect", "NoCredentials",
+        "ConnectionRefusedError",
+        "ConnectionError",
+        "ConnectError",
+        "Connection refused",
+        "gaierror",
+        "Name or service not known",
+        "Temporary failure in name resolution",
+        "Network is unreachable",
+        "OperationalError",
+        "Read-only file system",
+        "ImproperlyConfigured",
+        "KeyError: '",
+        "TimeoutError",
+        "environment variable",
+        "could not connect",
+        "NoCredentials",
     ];
     let setting = |line: &str| {
         line.split_once("KeyError: '").is_none_or(|(_, name)| {
             let name = name.split('\'').next().unwrap_or_default();
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+            !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
         })
     };
-    text.lines().any(|line| WORDS.iter().any(|word| line.contains(word)) && setting(line))
+    text.lines()
+        .any(|line| WORDS.iter().any(|word| line.contains(word)) && setting(line))
 }
 
 fn object(answer: &Answer, known: &Known) -> Option<Finding> {
@@ -252,24 +363,38 @@ fn object(answer: &Answer, known: &Known) -> Option<Finding> {
     }
     let system = TreePath::new(&subject).is_ok_and(|path| is_system(&path));
     let part = !system && !known.extensions.contains(&answer.name);
-    if (part && answer.message.contains("undefined symbol")) || answer.message.contains("static TLS") {
+    if (part && answer.message.contains("undefined symbol"))
+        || answer.message.contains("static TLS")
+    {
         // A plug-in takes symbols from the program or library that opens it.
         return Some(new(Severity::Warning, "object-needs-another"));
     }
-    Some(new(Severity::Error, "object-does-not-load").with_hint(match answer.group.as_str() {
-        SYSTEM => "say so in a report: the file comes from a Debian package".to_owned(),
-        group => format!("try another version of `{group}`"),
-    }))
+    Some(
+        new(Severity::Error, "object-does-not-load").with_hint(match answer.group.as_str() {
+            SYSTEM => "say so in a report: the file comes from a Debian package".to_owned(),
+            group => format!("try another version of `{group}`"),
+        }),
+    )
 }
 
 fn source(answer: &Answer) -> Finding {
     let is_module = answer.name.trim_end_matches(".py").split('/').all(|part| {
-        part.chars().all(|c| c.is_alphanumeric() || c == '_') && !part.starts_with(|c: char| c.is_ascii_digit())
+        part.chars().all(|c| c.is_alphanumeric() || c == '_')
+            && !part.starts_with(|c: char| c.is_ascii_digit())
     });
     let tests = crate::scan::is_test_path(&answer.name);
-    let severity = if is_module && !tests { Severity::Error } else { Severity::Warning };
-    Finding::new(severity, "source-invalid", answer.name.trim_start_matches('/'), evidence(answer))
-        .with_hint("correct the file, or leave it out with `exclude` in `[tool.unheck]`")
+    let severity = if is_module && !tests {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
+    Finding::new(
+        severity,
+        "source-invalid",
+        answer.name.trim_start_matches('/'),
+        evidence(answer),
+    )
+    .with_hint("correct the file, or leave it out with `exclude` in `[tool.unheck]`")
 }
 
 #[cfg(test)]
@@ -281,9 +406,18 @@ mod tests {
     }
 
     fn known() -> Known {
-        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let set = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<BTreeSet<_>>()
+        };
         Known {
-            tops: [("d".to_owned(), set(&["d", "tests"])), ("e".to_owned(), set(&["e"]))].into(),
+            tops: [
+                ("d".to_owned(), set(&["d", "tests"])),
+                ("e".to_owned(), set(&["e"])),
+            ]
+            .into(),
             requires: [("d".to_owned(), set(&["must-have"]))].into(),
             stdlib: set(&["json", "tkinter"]),
             extensions: set(&["/site/d/x.so"]),
@@ -302,36 +436,83 @@ mod tests {
             (r#""missing":"winreg""#, "d", "info import-other-platform"),
             (r#""missing":"imp""#, "d", "warning optional-dependency"),
             (r#""library":"libGL.so.1""#, "d", "error import-fails"),
-            (r#""type":"died","message":"killed by signal 11 (SIGSEGV)""#, "d", "error import-crashes"),
+            (
+                r#""type":"died","message":"killed by signal 11 (SIGSEGV)""#,
+                "d",
+                "error import-crashes",
+            ),
             (r#""type":"late""#, "d", "warning import-late"),
             (r#""type":"SystemExit""#, "d", "warning import-exits"),
-            (r#""type":"ImportError","message":"this package is for Windows only""#, "d", "info import-other-platform"),
-            (r#""type":"TclError","message":"no display name and no $DISPLAY environment variable""#, "d", "warning import-needs-display"),
-            (r#""type":"ValueError","message":"x""#, "d", "error import-fails"),
-            (r#""type":"ValueError","message":"x""#, "tests", "info import-stray"),
+            (
+                r#""type":"ImportError","message":"this package is for Windows only""#,
+                "d",
+                "info import-other-platform",
+            ),
+            (
+                r#""type":"TclError","message":"no display name and no $DISPLAY environment variable""#,
+                "d",
+                "warning import-needs-display",
+            ),
+            (
+                r#""type":"ValueError","message":"x""#,
+                "d",
+                "error import-fails",
+            ),
+            (
+                r#""type":"ValueError","message":"x""#,
+                "tests",
+                "info import-stray",
+            ),
         ];
         for (fields, name, expected) in cases {
-            let line = format!(r#"{{"kind":"module","group":"d","name":"{name}","ok":false,{fields}}}"#);
+            let line =
+                format!(r#"{{"kind":"module","group":"d","name":"{name}","ok":false,{fields}}}"#);
             let finding = judge(&answer(&line), &known()).expect("finding");
             let severity = format!("{:?}", finding.severity).to_lowercase();
             assert_eq!(format!("{severity} {}", finding.rule), expected, "{fields}");
         }
-        assert_eq!(judge(&answer(r#"{"kind":"module","group":"d","name":"d","ok":true}"#), &known()), None);
+        assert_eq!(
+            judge(
+                &answer(r#"{"kind":"module","group":"d","name":"d","ok":true}"#),
+                &known()
+            ),
+            None
+        );
     }
 
     #[test]
     fn objects_that_are_parts_of_others_are_no_errors() {
         let told = |name: &str, fields: &str| {
-            let line = format!(r#"{{"kind":"object","group":"d","name":"{name}","ok":false,"type":"OSError",{fields}}}"#);
+            let line = format!(
+                r#"{{"kind":"object","group":"d","name":"{name}","ok":false,"type":"OSError",{fields}}}"#
+            );
             judge(&answer(&line), &known()).map(|finding| (finding.severity, finding.rule))
         };
         let load = "object-does-not-load".to_owned();
         let symbol = r#""message":"x: undefined symbol: y""#;
-        assert_eq!(told("/site/d/x.so", symbol), Some((Severity::Error, load.clone())));
-        assert_eq!(told("/site/d/y.so", symbol), Some((Severity::Warning, "object-needs-another".to_owned())));
-        assert_eq!(told("/usr/lib/liby.so", symbol), Some((Severity::Error, load.clone())));
-        assert_eq!(told("/site/d/y.so", r#""library":"libz.so.9""#), Some((Severity::Error, load)));
-        assert_eq!(told("/usr/bin/x", r#""message":"cannot dynamically load position-independent executable""#), None);
+        assert_eq!(
+            told("/site/d/x.so", symbol),
+            Some((Severity::Error, load.clone()))
+        );
+        assert_eq!(
+            told("/site/d/y.so", symbol),
+            Some((Severity::Warning, "object-needs-another".to_owned()))
+        );
+        assert_eq!(
+            told("/usr/lib/liby.so", symbol),
+            Some((Severity::Error, load.clone()))
+        );
+        assert_eq!(
+            told("/site/d/y.so", r#""library":"libz.so.9""#),
+            Some((Severity::Error, load))
+        );
+        assert_eq!(
+            told(
+                "/usr/bin/x",
+                r#""message":"cannot dynamically load position-independent executable""#
+            ),
+            None
+        );
     }
 
     #[test]

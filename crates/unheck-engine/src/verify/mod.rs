@@ -109,9 +109,17 @@ impl Explain for VerifyError {
         match self {
             Self::Store(error) if error.is_no_space() => Class::Limit,
             Self::Roots(error) => error.class(),
-            Self::Sandbox { source: SandboxError::Unavailable(_) | SandboxError::RootUser(_), .. } => Class::Sandbox,
-            Self::Sandbox { source: SandboxError::Spec { .. }, .. } => Class::Bug,
-            Self::Store(_) | Self::Lists(_) | Self::Order { .. } | Self::Sandbox { .. } => Class::Outside,
+            Self::Sandbox {
+                source: SandboxError::Unavailable(_) | SandboxError::RootUser(_),
+                ..
+            } => Class::Sandbox,
+            Self::Sandbox {
+                source: SandboxError::Spec { .. },
+                ..
+            } => Class::Bug,
+            Self::Store(_) | Self::Lists(_) | Self::Order { .. } | Self::Sandbox { .. } => {
+                Class::Outside
+            }
         }
     }
 
@@ -137,12 +145,22 @@ struct Below {
 ///
 /// # Errors
 /// [`VerifyError`] when it cannot be told whether it works.
-pub fn verify_layers(session: &Session, request: &VerifyRequest<'_>) -> Result<Vec<Finding>, VerifyError> {
-    let app = request.layers.last().is_some_and(|layer| layer.name == LayerName::App);
+pub fn verify_layers(
+    session: &Session,
+    request: &VerifyRequest<'_>,
+) -> Result<Vec<Finding>, VerifyError> {
+    let app = request
+        .layers
+        .last()
+        .is_some_and(|layer| layer.name == LayerName::App);
     let subject = Subject {
         platform: request.target.platform,
         layout: Layout::of(&request.target.interpreter),
-        diff_ids: request.layers.iter().map(|layer| layer.layer.diff_id).collect(),
+        diff_ids: request
+            .layers
+            .iter()
+            .map(|layer| layer.layer.diff_id)
+            .collect(),
         below: request.layers.len() - usize::from(app),
         entrypoint: request.entrypoint,
         env: request.env,
@@ -154,10 +172,12 @@ pub fn verify_layers(session: &Session, request: &VerifyRequest<'_>) -> Result<V
         if let Some(found) = recall::<Vec<Finding>>(&keys.whole)? {
             return Ok(joined(below.findings.clone(), found));
         }
-        if request.depth == VerifyDepth::AppOnly && app && recall::<bool>(&keys.shape)?.is_some() {
-            if let Some(found) = app_only(session, request, &subject, below)? {
-                return Ok(found);
-            }
+        if request.depth == VerifyDepth::AppOnly
+            && app
+            && recall::<bool>(&keys.shape)?.is_some()
+            && let Some(found) = app_only(session, request, &subject, below)?
+        {
+            return Ok(found);
         }
     }
     let layers: Vec<_> = request.layers.iter().map(|layer| &layer.layer).collect();
@@ -182,9 +202,14 @@ fn joined(mut findings: Vec<Finding>, more: Vec<Finding>) -> Vec<Finding> {
     findings.sort();
     findings.dedup();
     // Loading fails for the reason that was seen before.
-    let seen: BTreeSet<String> =
-        findings.iter().filter(|finding| finding.rule == "library-missing").map(|finding| finding.subject.clone()).collect();
-    findings.retain(|finding| finding.rule != "object-does-not-load" || !seen.contains(&finding.subject));
+    let seen: BTreeSet<String> = findings
+        .iter()
+        .filter(|finding| finding.rule == "library-missing")
+        .map(|finding| finding.subject.clone())
+        .collect();
+    findings.retain(|finding| {
+        finding.rule != "object-does-not-load" || !seen.contains(&finding.subject)
+    });
     findings
 }
 
@@ -196,7 +221,9 @@ fn app_only(
     subject: &Subject<'_>,
     below: &Below,
 ) -> Result<Option<Vec<Finding>>, VerifyError> {
-    let Some(layer) = request.layers.last() else { return Ok(None) };
+    let Some(layer) = request.layers.last() else {
+        return Ok(None);
+    };
     let roots = from_layers(session.store(), &[&layer.layer])?;
     let view = View::of(&roots)?;
     if view.objects().next().is_some() {
@@ -238,7 +265,13 @@ struct Keys {
 impl Keys {
     fn new(session: &Session, subject: &Subject<'_>) -> Self {
         let store = session.store();
-        let list = |digests: &[Digest]| digests.iter().map(Digest::hex).collect::<Vec<_>>().join(" ");
+        let list = |digests: &[Digest]| {
+            digests
+                .iter()
+                .map(Digest::hex)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
         let runs = Platform::host() == Some(subject.platform);
         let head = format!(
             "{VERIFY_VERSION}\0{}\0{}\0{}\0{runs}",
@@ -246,7 +279,10 @@ impl Keys {
             Digest::of(imports::CHECKER.as_bytes()),
             subject.platform
         );
-        let start = format!("{:?}\0{:?}\0{}", subject.entrypoint, subject.env, subject.working_dir);
+        let start = format!(
+            "{:?}\0{:?}\0{}",
+            subject.entrypoint, subject.env, subject.working_dir
+        );
         let below = list(&subject.diff_ids[..subject.below]);
         let all = list(&subject.diff_ids);
         let key = |text: String| store.derived("verified-1", &Digest::of(text.as_bytes()));
@@ -264,8 +300,14 @@ fn recall<T: serde::de::DeserializeOwned>(derived: &Derived) -> Result<Option<T>
 }
 
 /// Keeps an answer, unless another try could give another one.
-fn remember<T: Serialize>(derived: &Derived, value: &T, findings: &[Finding]) -> Result<(), VerifyError> {
-    let unsure = findings.iter().any(|finding| matches!(finding.rule.as_str(), "sandbox-unavailable" | "import-late"));
+fn remember<T: Serialize>(
+    derived: &Derived,
+    value: &T,
+    findings: &[Finding],
+) -> Result<(), VerifyError> {
+    let unsure = findings
+        .iter()
+        .any(|finding| matches!(finding.rule.as_str(), "sandbox-unavailable" | "import-late"));
     if unsure || worst(findings) == Some(Severity::Error) {
         return Ok(());
     }
@@ -284,15 +326,30 @@ struct Checked<'a> {
 }
 
 impl<'a> Checked<'a> {
-    fn new(session: &'a Session, subject: &'a Subject<'a>, roots: &'a Roots) -> Result<Self, VerifyError> {
+    fn new(
+        session: &'a Session,
+        subject: &'a Subject<'a>,
+        roots: &'a Roots,
+    ) -> Result<Self, VerifyError> {
         let indexes = roots.indexes()?;
-        let lower = View::new(indexes[..subject.below].to_vec(), roots.lower[..subject.below].to_vec());
-        Ok(Self { session, subject, roots, view: View::new(indexes, roots.lower.clone()), lower })
+        let lower = View::new(
+            indexes[..subject.below].to_vec(),
+            roots.lower[..subject.below].to_vec(),
+        );
+        Ok(Self {
+            session,
+            subject,
+            roots,
+            view: View::new(indexes, roots.lower.clone()),
+            lower,
+        })
     }
 
     /// The layers below the app: everything in them, with nothing of the app.
     fn below(&self) -> Result<Below, VerifyError> {
-        let Subject { platform, layout, .. } = self.subject;
+        let Subject {
+            platform, layout, ..
+        } = self.subject;
         let mut findings = closure::check(&self.lower, *platform, &layout.python, &|_| true);
         let distributions = self.lower.distributions().map_err(VerifyError::Lists)?;
         let lists = imports::jobs(&self.lower, *platform, &distributions, &|_| true);
@@ -301,25 +358,50 @@ impl<'a> Checked<'a> {
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
             ("HOME".to_owned(), "/home/nonroot".to_owned()),
         ]);
-        let run = Run { layers: self.subject.below, env: &env, cwd: "/", ..self.run() };
+        let run = Run {
+            layers: self.subject.below,
+            env: &env,
+            cwd: "/",
+            ..self.run()
+        };
         let ran = self.ran(|| imports::check_root(&run, &self.lower, &distributions, &lists));
         findings.extend(ran?);
-        Ok(Below { findings, modules: app::modules(&self.lower, layout) })
+        Ok(Below {
+            findings,
+            modules: app::modules(&self.lower, layout),
+        })
     }
 
     /// What the app adds, and the entry.
     fn app(&self) -> Result<Vec<Finding>, VerifyError> {
-        let Subject { platform, layout, below, .. } = self.subject;
-        let app_paths: BTreeSet<TreePath> =
-            (*below..self.view.layers()).flat_map(|layer| self.view.of_layer(layer)).map(|(path, _)| path.clone()).collect();
+        let Subject {
+            platform,
+            layout,
+            below,
+            ..
+        } = self.subject;
+        let app_paths: BTreeSet<TreePath> = (*below..self.view.layers())
+            .flat_map(|layer| self.view.of_layer(layer))
+            .map(|(path, _)| path.clone())
+            .collect();
         let wanted = |path: &TreePath| app_paths.contains(path);
         let mut findings = closure::check(&self.view, *platform, &layout.python, &wanted);
         let distributions = self.view.distributions().map_err(VerifyError::Lists)?;
         let mut lists = imports::jobs(&self.view, *platform, &distributions, &wanted);
-        let sources = app_paths.iter().filter(|path| path.is_under(APP_DIR) && path.as_str().ends_with(".py"));
-        lists.push(sources.map(|path| Job::new("source", "app", format!("/{path}"))).collect());
+        let sources = app_paths
+            .iter()
+            .filter(|path| path.is_under(APP_DIR) && path.as_str().ends_with(".py"));
+        lists.push(
+            sources
+                .map(|path| Job::new("source", "app", format!("/{path}")))
+                .collect(),
+        );
         // What an entry imports has side effects, so each has a process of its own.
-        lists.extend(smoke::named(self.subject.entrypoint).into_iter().map(|job| vec![job]));
+        lists.extend(
+            smoke::named(self.subject.entrypoint)
+                .into_iter()
+                .map(|job| vec![job]),
+        );
         let run = self.run();
         let ran = self.ran(|| {
             let (checked, started) = rayon::join(
@@ -331,8 +413,12 @@ impl<'a> Checked<'a> {
             Ok(findings)
         });
         let ran = ran?;
-        if ran.iter().any(|finding| matches!(finding.rule.as_str(), "sandbox-unavailable" | "platform-not-run"))
-            && *below < self.view.layers()
+        if ran.iter().any(|finding| {
+            matches!(
+                finding.rule.as_str(),
+                "sandbox-unavailable" | "platform-not-run"
+            )
+        }) && *below < self.view.layers()
         {
             let modules = app::modules(&self.lower, layout);
             findings.extend(app::check_sources(&self.view, *below, &modules, layout));
@@ -353,20 +439,35 @@ impl<'a> Checked<'a> {
     }
 
     /// Runs something where that is possible, else says why not.
-    fn ran(&self, work: impl FnOnce() -> Result<Vec<Finding>, VerifyError>) -> Result<Vec<Finding>, VerifyError> {
+    fn ran(
+        &self,
+        work: impl FnOnce() -> Result<Vec<Finding>, VerifyError>,
+    ) -> Result<Vec<Finding>, VerifyError> {
         let platform = self.subject.platform;
         if Platform::host() != Some(platform) {
             let evidence = "it is not this machine's platform: checked without running anything";
-            let finding = Finding::new(Severity::Info, "platform-not-run", platform.to_string(), evidence);
-            let hint = format!("run `unheck verify ARTIFACT` on a machine of the platform {platform}");
+            let finding = Finding::new(
+                Severity::Info,
+                "platform-not-run",
+                platform.to_string(),
+                evidence,
+            );
+            let hint =
+                format!("run `unheck verify ARTIFACT` on a machine of the platform {platform}");
             return Ok(vec![finding.with_hint(hint)]);
         }
         match work() {
             Err(VerifyError::Sandbox {
-                source: SandboxError::Unavailable(cause) | SandboxError::RootUser(cause), ..
+                source: SandboxError::Unavailable(cause) | SandboxError::RootUser(cause),
+                ..
             }) => {
                 let evidence = format!("checked without running anything: {cause}");
-                let finding = Finding::new(Severity::Warning, "sandbox-unavailable", platform.to_string(), evidence);
+                let finding = Finding::new(
+                    Severity::Warning,
+                    "sandbox-unavailable",
+                    platform.to_string(),
+                    evidence,
+                );
                 Ok(vec![finding.with_hint(cause.remedy)])
             }
             other => other,

@@ -73,7 +73,10 @@ impl View {
 
     /// The paths whose node comes from one layer, by its place.
     pub fn of_layer(&self, layer: usize) -> impl Iterator<Item = (&TreePath, &IndexNode)> {
-        self.nodes.iter().filter(move |(_, (from, _))| *from == layer).map(|(path, (_, node))| (path, node))
+        self.nodes
+            .iter()
+            .filter(move |(_, (from, _))| *from == layer)
+            .map(|(path, (_, node))| (path, node))
     }
 
     /// How many layers there are.
@@ -90,10 +93,13 @@ impl View {
     pub fn resolve(&self, path: &TreePath) -> Option<TreePath> {
         let mut path = path.clone();
         for _ in 0..MAX_LINKS {
-            let link = path.ancestors().chain([path.clone()]).find_map(|above| match self.get(&above) {
-                Some(IndexNode::Link(text)) => Some((above, text)),
-                _ => None,
-            });
+            let link =
+                path.ancestors()
+                    .chain([path.clone()])
+                    .find_map(|above| match self.get(&above) {
+                        Some(IndexNode::Link(text)) => Some((above, text)),
+                        _ => None,
+                    });
             let Some((at, text)) = link else {
                 return self.nodes.contains_key(&path).then_some(path);
             };
@@ -101,7 +107,10 @@ impl View {
             let joined = if text.starts_with('/') {
                 format!("{text}{rest}")
             } else {
-                let parent = at.parent().map(|parent| format!("/{parent}")).unwrap_or_default();
+                let parent = at
+                    .parent()
+                    .map(|parent| format!("/{parent}"))
+                    .unwrap_or_default();
                 format!("{parent}/{text}{rest}")
             };
             path = at.resolve_link(&joined)?;
@@ -113,7 +122,10 @@ impl View {
     pub fn object(&self, path: &TreePath) -> Option<(TreePath, &Object)> {
         let place = self.resolve(path)?;
         match self.get(&place)? {
-            IndexNode::File { elf: Some(Elf::Read(object)), .. } => Some((place, object)),
+            IndexNode::File {
+                elf: Some(Elf::Read(object)),
+                ..
+            } => Some((place, object)),
             _ => None,
         }
     }
@@ -121,7 +133,10 @@ impl View {
     /// Every object of a machine with its path.
     pub fn objects(&self) -> impl Iterator<Item = (&TreePath, &Object)> {
         self.iter().filter_map(|(path, node)| match node {
-            IndexNode::File { elf: Some(Elf::Read(object)), .. } => Some((path, &**object)),
+            IndexNode::File {
+                elf: Some(Elf::Read(object)),
+                ..
+            } => Some((path, &**object)),
             _ => None,
         })
     }
@@ -150,7 +165,9 @@ impl View {
     pub fn distributions(&self) -> io::Result<Vec<Installed>> {
         let records = self.iter().filter(|(path, _)| {
             path.file_name() == "RECORD"
-                && path.parent().is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
+                && path
+                    .parent()
+                    .is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
         });
         records.map(|(path, _)| self.installed(path)).collect()
     }
@@ -162,16 +179,41 @@ impl View {
         let text = self.read(path, MAX_LIST)?;
         let (files, broken_rows) = rows(&String::from_utf8_lossy(&text), &site);
         let prefix = format!("{site}/");
-        let below: Vec<&str> = files.keys().filter_map(|file| file.as_str().strip_prefix(&prefix)).collect();
+        let below: Vec<&str> = files
+            .keys()
+            .filter_map(|file| file.as_str().strip_prefix(&prefix))
+            .collect();
         let modules = modules_of(&below);
-        let mut name = info.file_name().split('-').next().unwrap_or_default().to_owned();
+        let mut name = info
+            .file_name()
+            .split('-')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let mut requires = BTreeSet::new();
-        let metadata = info.join("METADATA").ok().and_then(|path| self.read(&path, MAX_LIST).ok());
-        if let Some(metadata) = metadata.and_then(|text| Metadata::parse(&text, &Limits::default()).ok()) {
-            requires = metadata.requires_dist.iter().filter_map(|text| required(text)).collect();
+        let metadata = info
+            .join("METADATA")
+            .ok()
+            .and_then(|path| self.read(&path, MAX_LIST).ok());
+        if let Some(metadata) =
+            metadata.and_then(|text| Metadata::parse(&text, &Limits::default()).ok())
+        {
+            requires = metadata
+                .requires_dist
+                .iter()
+                .filter_map(|text| required(text))
+                .collect();
             name = metadata.name;
         }
-        Ok(Installed { name, site, info, files, modules, requires, broken_rows })
+        Ok(Installed {
+            name,
+            site,
+            info,
+            files,
+            modules,
+            requires,
+            broken_rows,
+        })
     }
 }
 
@@ -191,7 +233,9 @@ fn required(text: &str) -> Option<String> {
     if text.contains(';') {
         return None;
     }
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
+        .unwrap_or(text.len());
     (end > 0).then(|| normalize_name(&text[..end]).to_string())
 }
 
@@ -204,10 +248,19 @@ fn rows(text: &str, site: &TreePath) -> (BTreeMap<TreePath, Option<Digest>>, Vec
                 Some((name, rest)) => (name.replace("\"\"", "\""), rest),
                 None => (quoted.to_owned(), ""),
             },
-            None => line.split_once(',').map_or((line.to_owned(), ""), |(name, rest)| (name.to_owned(), rest)),
+            None => line
+                .split_once(',')
+                .map_or((line.to_owned(), ""), |(name, rest)| {
+                    (name.to_owned(), rest)
+                }),
         };
-        let path = site.join("x").ok().and_then(|inside| inside.resolve_link(&name));
-        let row = record::parse(format!("x,{rest}").as_bytes()).ok().and_then(|rows| rows.into_iter().next());
+        let path = site
+            .join("x")
+            .ok()
+            .and_then(|inside| inside.resolve_link(&name));
+        let row = record::parse(format!("x,{rest}").as_bytes())
+            .ok()
+            .and_then(|rows| rows.into_iter().next());
         match (path, row) {
             (Some(path), Some(row)) => drop(files.insert(path, row.digest)),
             _ => broken.push(line.chars().take(200).collect()),
@@ -227,13 +280,26 @@ mod tests {
     #[test]
     fn links_are_followed_on_the_way_and_at_the_end() {
         let mut index = LayerIndex::default();
-        let file = IndexNode::File { len: 1, executable: false, elf: None };
+        let file = IndexNode::File {
+            len: 1,
+            executable: false,
+            elf: None,
+        };
         index.nodes.insert(path("usr/lib/x.so.1.2"), file);
-        for (at, to) in [("lib", "usr/lib"), ("usr/lib/x.so.1", "x.so.1.2"), ("loop", "loop"), ("up", "../.."), ("no", "/gone")] {
+        for (at, to) in [
+            ("lib", "usr/lib"),
+            ("usr/lib/x.so.1", "x.so.1.2"),
+            ("loop", "loop"),
+            ("up", "../.."),
+            ("no", "/gone"),
+        ] {
             index.nodes.insert(path(at), IndexNode::Link(to.to_owned()));
         }
         let view = View::new(vec![index], Vec::new());
-        assert_eq!(view.resolve(&path("lib/x.so.1")), Some(path("usr/lib/x.so.1.2")));
+        assert_eq!(
+            view.resolve(&path("lib/x.so.1")),
+            Some(path("usr/lib/x.so.1.2"))
+        );
         assert_eq!(view.resolve(&path("usr")), Some(path("usr")));
         for nothing in ["loop", "up/x", "no", "usr/lib/y"] {
             assert_eq!(view.resolve(&path(nothing)), None, "{nothing}");
@@ -243,10 +309,15 @@ mod tests {
     #[test]
     fn rows_climb_out_of_the_library_and_wrong_ones_are_kept_apart() {
         let digest = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
-        let text = format!("a/x.py,{digest},0\n\"a,b.py\",,\n../../bin/t,{digest},0\nbad,md5=1,2\n../../../../x,,\n");
+        let text = format!(
+            "a/x.py,{digest},0\n\"a,b.py\",,\n../../bin/t,{digest},0\nbad,md5=1,2\n../../../../x,,\n"
+        );
         let (files, broken) = rows(&text, &path("usr/lib/site"));
         let names: Vec<&str> = files.keys().map(TreePath::as_str).collect();
-        assert_eq!(names, ["usr/bin/t", "usr/lib/site/a/x.py", "usr/lib/site/a,b.py"]);
+        assert_eq!(
+            names,
+            ["usr/bin/t", "usr/lib/site/a/x.py", "usr/lib/site/a,b.py"]
+        );
         assert_eq!(files[&path("usr/bin/t")], Some(Digest::of(b"")));
         assert_eq!(files[&path("usr/lib/site/a,b.py")], None);
         assert_eq!(broken, ["bad,md5=1,2", "../../../../x,,"]);

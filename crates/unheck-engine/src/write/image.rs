@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use unheck_base::Digest;
 use unheck_oci::image::{Config, Execution, History, Platform as OciPlatform};
-use unheck_oci::layout::{ArchiveRecord, Blob, WriteError, update_archive, write_archive, write_layout};
+use unheck_oci::layout::{
+    ArchiveRecord, Blob, WriteError, update_archive, write_archive, write_layout,
+};
 use unheck_oci::plan::{Image, ImageName, ImageNameError, Images, PlanError, plan};
 use unheck_store::{Store, StoreError};
 
@@ -85,7 +87,12 @@ pub enum WriteImageError {
 impl Explain for WriteImageError {
     fn class(&self) -> Class {
         let full = |error: &std::io::Error| {
-            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge)
+            matches!(
+                error.kind(),
+                std::io::ErrorKind::StorageFull
+                    | std::io::ErrorKind::QuotaExceeded
+                    | std::io::ErrorKind::FileTooLarge
+            )
         };
         match self {
             Self::Name(_) | Self::Plan(_) => Class::Input,
@@ -96,7 +103,9 @@ impl Explain for WriteImageError {
                 Class::Limit
             }
             Self::Store(error) if error.is_no_space() => Class::Limit,
-            Self::Write(WriteError::Blob { .. } | WriteError::BlobSize { .. }) | Self::Store(_) => Class::Outside,
+            Self::Write(WriteError::Blob { .. } | WriteError::BlobSize { .. }) | Self::Store(_) => {
+                Class::Outside
+            }
             Self::Write(_) | Self::Directory { .. } => Class::Input,
         }
     }
@@ -125,28 +134,48 @@ pub fn write_image(
     options: &ImageOptions,
     targets: &[ImageTarget],
 ) -> Result<WrittenImage, WriteImageError> {
-    let name = options.tag.as_deref().map(str::parse::<ImageName>).transpose().map_err(WriteImageError::Name)?;
+    let name = options
+        .tag
+        .as_deref()
+        .map(str::parse::<ImageName>)
+        .transpose()
+        .map_err(WriteImageError::Name)?;
     let images = Images {
-        images: targets.iter().map(|target| image(options, target)).collect(),
+        images: targets
+            .iter()
+            .map(|target| image(options, target))
+            .collect(),
         name,
         annotations: BTreeMap::new(),
     };
     let plan = plan(&images)?;
     if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
-        fs_err::create_dir_all(parent)
-            .map_err(|source| WriteImageError::Directory { path: parent.to_owned(), source })?;
+        fs_err::create_dir_all(parent).map_err(|source| WriteImageError::Directory {
+            path: parent.to_owned(),
+            source,
+        })?;
     }
+    // What goes into an artifact is checked at this last door, however long it lay in the store.
     let blobs = |digest: &Digest| {
-        store.open_blob(digest).map(Blob::File).map_err(std::io::Error::other)
+        let checked = store.verify(digest).and_then(|()| store.open_blob(digest));
+        checked.map(Blob::File).map_err(std::io::Error::other)
     };
     let digest = plan.digest();
     if path.extension().is_some_and(|extension| extension == "oci") {
         write_layout(path, &plan, &blobs)?;
         let size = plan.layers().iter().map(|(_, size)| size).sum();
-        return Ok(WrittenImage { path: path.to_owned(), digest, size, unchanged: false });
+        return Ok(WrittenImage {
+            path: path.to_owned(),
+            digest,
+            size,
+            unchanged: false,
+        });
     }
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let state = format!("archive-{}", Digest::of(absolute.as_os_str().as_encoded_bytes()).hex());
+    let state = format!(
+        "archive-{}",
+        Digest::of(absolute.as_os_str().as_encoded_bytes()).hex()
+    );
     let previous: Option<ArchiveRecord> = store.state_get(&state)?;
     let (record, unchanged) = match previous {
         Some(previous) => {
@@ -159,7 +188,12 @@ pub fn write_image(
     if !unchanged {
         store.state_put(&state, &record)?;
     }
-    Ok(WrittenImage { path: path.to_owned(), digest, size: record.len, unchanged })
+    Ok(WrittenImage {
+        path: path.to_owned(),
+        digest,
+        size: record.len,
+        unchanged,
+    })
 }
 
 fn image(options: &ImageOptions, target: &ImageTarget) -> Image {
@@ -174,7 +208,11 @@ fn image(options: &ImageOptions, target: &ImageTarget) -> Image {
     config.created.clone_from(&created);
     config.config = Execution {
         user: Some(format!("{NONROOT}:{NONROOT}")),
-        env: target.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        env: target
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect(),
         entrypoint: target.entrypoint.clone(),
         working_dir: Some(target.working_dir.clone()),
         labels: options.labels.clone(),
@@ -192,7 +230,11 @@ fn image(options: &ImageOptions, target: &ImageTarget) -> Image {
         .collect();
     Image {
         config,
-        layers: target.layers.iter().map(|layer| layer.layer.clone()).collect(),
+        layers: target
+            .layers
+            .iter()
+            .map(|layer| layer.layer.clone())
+            .collect(),
         annotations: BTreeMap::new(),
     }
 }

@@ -40,7 +40,9 @@ impl Compression {
 
 /// The text is no compression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no compression: `zstd`, `gzip`, or one of them with a level, such as `zstd:19` (1 to 19) or `gzip:9` (1 to 9)")]
+#[error(
+    "`{0}` is no compression: `zstd`, `gzip`, or one of them with a level, such as `zstd:19` (1 to 19) or `gzip:9` (1 to 9)"
+)]
 pub struct ParseCompressionError(String);
 
 impl FromStr for Compression {
@@ -97,6 +99,9 @@ mod tests {
         for wrong in ["", "xz", "zstd:0", "zstd:20", "gzip:10", "zstd:x"] {
             assert!(wrong.parse::<Compression>().is_err(), "{wrong}");
         }
-        assert_eq!(Compression::Zstd(19).to_string().parse(), Ok(Compression::Zstd(19)));
+        assert_eq!(
+            Compression::Zstd(19).to_string().parse(),
+            Ok(Compression::Zstd(19))
+        );
     }
 }

@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use unheck_base::{Digest, TreePath};
+use unheck_base::Digest;
 use unheck_deb::signature::Keyring;
 use unheck_engine::build::{BuildError, BuildRequest, Built, LockMode, build};
 use unheck_engine::debian::Mirror;
@@ -18,8 +19,9 @@ use unheck_engine::event::{Event, Reporter};
 use unheck_engine::explain::{Class, Explain};
 use unheck_engine::input::{LockOptions, Mirrors, ReadProjectError};
 use unheck_engine::lock::Provider;
-use unheck_engine::net::Net;
+use unheck_engine::net::{Net, NetError};
 use unheck_engine::session::Session;
+use unheck_store::fetch::{FetchError, FetchOptions};
 use unheck_testkit::{Scenario, World, dump};
 
 /// One day after the suites of the test kit were made.
@@ -89,36 +91,46 @@ pub(crate) struct Outcome {
 pub(crate) enum Failure {
     Read(ReadProjectError),
     Store(unheck_store::StoreError),
-    Build(BuildError, Vec<String>),
+    Build(BuildError),
 }
 
 impl Run {
     /// Builds, with the project read from disk as a command would.
     pub(crate) fn build(&self) -> Result<Outcome, Failure> {
         let heard = Arc::new(Heard::default());
-        let session = self.session(Arc::clone(&heard) as _).map_err(Failure::Store)?;
+        let session = self
+            .session(Arc::clone(&heard) as _)
+            .map_err(Failure::Store)?;
         let project = unheck_engine::input::read(&self.project).map_err(Failure::Read)?;
         let request = self.request(&project.config);
         let result = build(&session, &project, &request);
         let heard = heard.0.lock().unwrap().clone();
         match result {
             Ok(built) => Ok(Outcome { built, heard }),
-            Err(error) => Err(Failure::Build(error, heard)),
+            Err(error) => Err(Failure::Build(error)),
         }
     }
 
-    pub(crate) fn session(&self, reporter: Arc<dyn Reporter>) -> Result<Session, unheck_store::StoreError> {
+    pub(crate) fn session(
+        &self,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Session, unheck_store::StoreError> {
         let store = unheck_store::Store::open(&self.store)?;
         let mirrors = Mirrors {
             debian: Some(self.debian.clone()),
             security: self.security.clone(),
             snapshot: self.snapshot.clone(),
         };
-        let index = unheck_resolve::IndexSettings { default_url: Some(self.index.clone()), ..Default::default() };
+        let index = unheck_resolve::IndexSettings {
+            default_url: Some(self.index.clone()),
+            ..Default::default()
+        };
         // Configuration files of the machine are none of the test's business.
         let environment = BTreeMap::from([("UV_NO_CONFIG".to_owned(), "1".to_owned())]);
         Ok(Session {
-            net: Net::new(store, Arc::clone(&reporter), self.offline).unwrap(),
+            net: Net::new(store, Arc::clone(&reporter), self.offline)
+                .unwrap()
+                .with_options(hasty()),
             mirror: Mirror::new(&mirrors, &Mirrors::default()).unwrap(),
             keyring: Keyring::from_bytes(&self.keyring).unwrap(),
             reporter,
@@ -153,7 +165,11 @@ impl Run {
 
     pub(crate) fn lock_options(&self, config: &unheck_engine::input::Config) -> LockOptions {
         LockOptions {
-            platforms: self.platforms.iter().map(|platform| platform.parse().unwrap()).collect(),
+            platforms: self
+                .platforms
+                .iter()
+                .map(|platform| platform.parse().unwrap())
+                .collect(),
             suite: self.suite.clone(),
             python: self.python.clone(),
             provider: Provider::Debian,
@@ -170,7 +186,10 @@ impl Run {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
         command.env(CHILD, serde_json::to_string(self).unwrap());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command
     }
 
@@ -180,7 +199,11 @@ impl Run {
     }
 
     fn root(&self) -> PathBuf {
-        if self.project.is_dir() { self.project.clone() } else { self.project.parent().unwrap().to_owned() }
+        if self.project.is_dir() {
+            self.project.clone()
+        } else {
+            self.project.parent().unwrap().to_owned()
+        }
     }
 
     /// The layers of a platform as text, by their place.
@@ -194,14 +217,30 @@ impl Run {
         let lines = layers.values().flat_map(|text| text.lines());
         let path = |line: &str| {
             let rest = line.splitn(5, ' ').nth(4).unwrap();
-            rest.split(" -> ").next().unwrap().trim_end_matches('/').to_owned()
+            rest.split(" -> ")
+                .next()
+                .unwrap()
+                .trim_end_matches('/')
+                .to_owned()
         };
         lines.map(|line| (path(line), line.to_owned())).collect()
     }
 }
 
+/// As many retries as a user gets, in a hundredth of the time.
+fn hasty() -> FetchOptions {
+    FetchOptions {
+        backoff: Duration::from_millis(5),
+        give_up: Duration::from_secs(2),
+        ..FetchOptions::default()
+    }
+}
+
 /// The run when this process is a child of a test; `None` in a normal test run.
-#[expect(clippy::disallowed_methods, reason = "how a test talks to its child process")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how a test talks to its child process"
+)]
 pub(crate) fn child_run() -> Option<Run> {
     let text = std::env::var(CHILD).ok()?;
     Some(serde_json::from_str(&text).unwrap())
@@ -250,7 +289,8 @@ impl Fixture {
     /// A project of requirements and a `main.py`.
     #[must_use]
     pub(crate) fn requirements(self, text: &str) -> Self {
-        self.file("requirements.txt", text).file("main.py", "print('main')\n")
+        self.file("requirements.txt", text)
+            .file("main.py", "print('main')\n")
     }
 
     /// A project that depends on `requirements`, with more text at the end of `pyproject.toml`.
@@ -259,7 +299,8 @@ impl Fixture {
         let text = format!(
             "[project]\nname = 'app'\nversion = '1.0'\ndependencies = {requirements:?}\n{more}"
         );
-        self.file("pyproject.toml", &text).file("main.py", "print('main')\n")
+        self.file("pyproject.toml", &text)
+            .file("main.py", "print('main')\n")
     }
 
     #[must_use]
@@ -314,7 +355,7 @@ impl Fixture {
                 causes(error, &mut text);
                 text
             }
-            Failure::Build(error, _) => explained(error, error),
+            Failure::Build(error) => explained(error, error),
         };
         self.redact(&text)
     }
@@ -329,14 +370,19 @@ impl Fixture {
             (self.scenario.mirror.address(), "[mirror]"),
             (index.trim_start_matches("http://").to_owned(), "[index]"),
         ];
-        let text = places.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+        let text = places
+            .iter()
+            .fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
         digests_hidden(&text)
     }
 
     /// That nothing was left behind by a build that failed.
     pub(crate) fn assert_nothing_written(&self) {
         assert!(!self.run.output.exists(), "an output was written");
-        assert!(!self.run.project.join("pylock.unheck.toml").exists(), "a lock was written");
+        assert!(
+            !self.run.project.join("pylock.unheck.toml").exists(),
+            "a lock was written"
+        );
         assert_eq!(leftovers(&self.run.store), Vec::<String>::new());
         let strays: Vec<String> = names(self.dir.path())
             .into_iter()
@@ -351,18 +397,22 @@ pub(crate) fn leftovers(store: &Path) -> Vec<String> {
     if !store.join("tmp").exists() {
         return Vec::new();
     }
-    names(&store.join("tmp")).into_iter().filter(|name| !name.starts_with("partial-")).collect()
+    names(&store.join("tmp"))
+        .into_iter()
+        .filter(|name| !name.starts_with("partial-"))
+        .collect()
 }
 
 pub(crate) fn names(directory: &Path) -> Vec<String> {
     let entries = fs_err::read_dir(directory).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
 
-fn explained(error: &dyn Explain, chain: &dyn std::error::Error) -> String {
+fn explained(error: &dyn Explain, chain: &(dyn std::error::Error + 'static)) -> String {
     let mut text = format!("{:?}\n", error.class());
     causes(chain, &mut text);
     for hint in error.hints() {
@@ -371,15 +421,29 @@ fn explained(error: &dyn Explain, chain: &dyn std::error::Error) -> String {
     text
 }
 
-fn causes(error: &dyn std::error::Error, text: &mut String) {
+fn causes(error: &(dyn std::error::Error + 'static), text: &mut String) {
     let mut next = Some(error);
     while let Some(error) = next {
         writeln!(text, "{}", error.to_string().trim_end()).unwrap();
-        if let Some(BuildError::Lock(lock)) = error.downcast_ref::<BuildErrorStatic>()
+        if let Some(BuildError::Lock(lock)) = error.downcast_ref::<BuildError>()
             && let unheck_engine::locker::MakeLockError::Unmet(list) = &**lock
         {
             for unmet in list {
                 writeln!(text, "- {unmet}").unwrap();
+            }
+        }
+        let fetch = error
+            .downcast_ref::<FetchError>()
+            .or(match error.downcast_ref() {
+                Some(NetError::Fetch(error)) => Some(error),
+                _ => None,
+            });
+        if let Some(fetch) = fetch
+            && !text.contains("\n- ")
+        {
+            for failure in &fetch.failures {
+                write!(text, "- ").unwrap();
+                causes(failure, text);
             }
         }
         next = error.source();
@@ -390,12 +454,10 @@ fn causes(error: &dyn std::error::Error, text: &mut String) {
 pub(crate) fn class(failure: &Failure) -> Class {
     match failure {
         Failure::Read(error) => error.class(),
-        Failure::Build(error, _) => error.class(),
+        Failure::Build(error) => error.class(),
         Failure::Store(error) => panic!("{error}"),
     }
 }
-
-type BuildErrorStatic = BuildError;
 
 /// Runs of 64 hexadecimal digits as `[sha256]`.
 fn digests_hidden(text: &str) -> String {
@@ -419,9 +481,15 @@ fn digests_hidden(text: &str) -> String {
 pub(crate) fn dumps(image: &Path, platform: &str) -> BTreeMap<String, String> {
     let opened = unheck_oci::open::open(image).unwrap();
     let images = opened.images().unwrap();
-    let wanted = images.iter().find(|image| image.platform.to_string().starts_with(platform));
+    let wanted = images
+        .iter()
+        .find(|image| image.platform.to_string().starts_with(platform));
     let image = wanted.unwrap_or_else(|| panic!("no {platform} in the image"));
-    let names = image.config.history.iter().map(|one| one.created_by.clone().unwrap());
+    let names = image
+        .config
+        .history
+        .iter()
+        .map(|one| one.created_by.clone().unwrap());
     names
         .zip(&image.manifest.layers)
         .map(|(name, descriptor)| {
@@ -434,10 +502,6 @@ pub(crate) fn dumps(image: &Path, platform: &str) -> BTreeMap<String, String> {
 /// Digest of a file's bytes.
 pub(crate) fn digest_of(path: &Path) -> Digest {
     Digest::of(&fs_err::read(path).unwrap())
-}
-
-pub(crate) fn tree_path(text: &str) -> TreePath {
-    TreePath::new(text).unwrap()
 }
 
 /// Digests of the blobs in a store.

@@ -39,12 +39,16 @@ impl Ui {
             Color::Never => ColorChoice::Never,
         }
         .write_global();
-        Self { json: common.json, verbose: common.verbose, quiet: common.quiet }
+        Self {
+            json: common.json,
+            verbose: common.verbose,
+            quiet: common.quiet,
+        }
     }
 
     /// A reporter that shows progress.
     pub(crate) fn progress(&self) -> Arc<Progress> {
-        Arc::new(Progress::new(self.quiet, self.verbose))
+        Arc::new(Progress::new(self))
     }
 
     /// Says something to the user; every line of it is clean already.
@@ -56,7 +60,11 @@ impl Ui {
 
     /// Gives data out: `text` as it stands, or `value` as JSON.
     pub(crate) fn data(&self, text: &str, value: &impl Serialize) -> Result<(), CliError> {
-        let mut line = if self.json { json(value) } else { text.trim_end_matches('\n').to_owned() };
+        let mut line = if self.json {
+            json(value)
+        } else {
+            text.trim_end_matches('\n').to_owned()
+        };
         line.push('\n');
         out(line.as_bytes())
     }
@@ -76,12 +84,28 @@ impl Ui {
 
     /// Shows findings, the worst first; without `-v` only the first lines of each.
     pub(crate) fn findings(&self, findings: &[Finding]) {
-        let shown = findings.iter().filter(|finding| self.verbose || finding.severity != Severity::Info);
-        let text: Vec<String> = shown.map(|finding| finding_text(finding, self.verbose)).collect();
+        const SHOWN: usize = 20;
+        let relevant: Vec<&Finding> = findings
+            .iter()
+            .filter(|finding| self.verbose || finding.severity != Severity::Info)
+            .collect();
+        let shown = if self.verbose { relevant.len() } else { SHOWN };
+        let text: Vec<String> = relevant
+            .iter()
+            .take(shown)
+            .map(|finding| finding_text(finding, self.verbose))
+            .collect();
         if !text.is_empty() {
             self.say(&text.join("\n"));
         }
-        let more = findings.iter().filter(|finding| finding.severity == Severity::Info).count();
+        if relevant.len() > shown {
+            let more = count((relevant.len() - shown) as u64, "more finding");
+            self.say(&format!("… {more} (shown with -v)"));
+        }
+        let more = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Info)
+            .count();
         if more > 0 && !self.verbose {
             self.say(&format!("{} (shown with -v)", count(more as u64, "note")));
         }
@@ -112,7 +136,8 @@ struct ProblemJson<'a> {
 
 impl<'a> FailureJson<'a> {
     fn of(failure: &'a Failure) -> Self {
-        let problem = |(message, causes): &'a (String, Vec<String>)| ProblemJson { message, causes };
+        let problem =
+            |(message, causes): &'a (String, Vec<String>)| ProblemJson { message, causes };
         Self {
             error: ErrorJson {
                 exit_code: crate::exit::of(failure.class),
@@ -132,20 +157,38 @@ fn json(value: &impl Serialize) -> String {
 
 /// The text of a failure: what was tried, why it failed, every problem, then the hints.
 fn render(failure: &Failure) -> String {
-    let mut lines = vec![format!("{} {}", "error:".red().bold(), indented(&failure.message, 2))];
+    let mut lines = vec![format!(
+        "{} {}",
+        "error:".red().bold(),
+        indented(&failure.message, 2)
+    )];
     causes(&failure.causes, 2, &mut lines);
     for (message, inner) in &failure.problems {
         lines.push(format!("  - {}", indented(message, 4)));
         causes(inner, 4, &mut lines);
     }
-    lines.extend(failure.findings.iter().map(|finding| finding_text(finding, true)));
-    lines.extend(failure.hints.iter().map(|hint| format!("{} {}", "hint:".cyan().bold(), indented(hint, 2))));
+    lines.extend(
+        failure
+            .findings
+            .iter()
+            .map(|finding| finding_text(finding, true)),
+    );
+    lines.extend(
+        failure
+            .hints
+            .iter()
+            .map(|hint| format!("{} {}", "hint:".cyan().bold(), indented(hint, 2))),
+    );
     lines.join("\n")
 }
 
 fn causes(causes: &[String], indent: usize, lines: &mut Vec<String>) {
     for cause in causes {
-        lines.push(format!("{:indent$}caused by: {}", "", indented(cause, indent + 2)));
+        lines.push(format!(
+            "{:indent$}caused by: {}",
+            "",
+            indented(cause, indent + 2)
+        ));
     }
 }
 
@@ -156,18 +199,33 @@ fn finding_text(finding: &Finding, whole: bool) -> String {
         Severity::Warning => "warning".yellow().to_string(),
         Severity::Info => "note".blue().to_string(),
     };
-    let mut text = format!("{word}[{}]: {}", clean(&finding.rule), indented(&finding.subject, 2));
+    let mut text = format!(
+        "{word}[{}]: {}",
+        clean(&finding.rule),
+        indented(&finding.subject, 2)
+    );
     let lines: Vec<&str> = finding.evidence.lines().collect();
-    let skipped = if whole { 0 } else { lines.len().saturating_sub(LINES) };
+    let skipped = if whole {
+        0
+    } else {
+        lines.len().saturating_sub(LINES)
+    };
     if skipped > 0 {
-        text.push_str(&format!("\n  … {} (shown with -v)", count(skipped as u64, "line")));
+        text.push_str(&format!(
+            "\n  … {} (shown with -v)",
+            count(skipped as u64, "line")
+        ));
     }
     // The last lines of a traceback say what happened.
     for line in &lines[skipped..] {
         text.push_str(&format!("\n  {}", clean(line)));
     }
     if let Some(hint) = &finding.hint {
-        text.push_str(&format!("\n  {} {}", "hint:".cyan().bold(), indented(hint, 4)));
+        text.push_str(&format!(
+            "\n  {} {}",
+            "hint:".cyan().bold(),
+            indented(hint, 4)
+        ));
     }
     text
 }
@@ -204,8 +262,16 @@ mod tests {
             class: Class::Input,
             message: "cannot do \u{1b}[31mit".to_owned(),
             causes: vec!["a cause\nof two lines".to_owned()],
-            problems: vec![("one".to_owned(), vec!["why".to_owned()]), ("two".to_owned(), vec![])],
-            findings: vec![Finding::new(Severity::Error, "import-fails", "demo", "Traceback\n  x")],
+            problems: vec![
+                ("one".to_owned(), vec!["why".to_owned()]),
+                ("two".to_owned(), vec![]),
+            ],
+            findings: vec![Finding::new(
+                Severity::Error,
+                "import-fails",
+                "demo",
+                "Traceback\n  x",
+            )],
             hints: vec!["do this".to_owned()],
         };
         let plain = anstream::adapter::strip_str(&render(&failure)).to_string();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use unheck_engine::event::{Event, Reporter, Stage};
 
-use super::{bytes, clean, err, millis};
+use super::{Ui, bytes, clean, err, millis};
 
 /// Shows events of the engine.
 pub(crate) struct Progress {
@@ -34,12 +34,23 @@ struct State {
 }
 
 impl Progress {
-    pub(super) fn new(quiet: bool, verbose: bool) -> Self {
+    pub(super) fn new(ui: &Ui) -> Self {
+        let (quiet, verbose) = (ui.quiet, ui.verbose);
         let visible = !quiet && std::io::stderr().is_terminal();
-        let target = if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
-        let style = ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let target = if visible {
+            ProgressDrawTarget::stderr_with_hz(10)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let style = ProgressStyle::with_template("{spinner} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);
-        Self { bar, quiet, verbose, state: Mutex::default() }
+        Self {
+            bar,
+            quiet,
+            verbose,
+            state: Mutex::default(),
+        }
     }
 
     /// Takes the line away; nothing is shown after it.
@@ -50,8 +61,11 @@ impl Progress {
     /// `lock 2.1 s, fetch 340 ms`: the time of each stage so far.
     pub(crate) fn times(&self) -> String {
         let state = self.state();
-        let times: Vec<String> =
-            state.times.iter().map(|(stage, time)| format!("{} {}", stage.verb(), millis(*time))).collect();
+        let times: Vec<String> = state
+            .times
+            .iter()
+            .map(|(stage, time)| format!("{} {}", stage.verb(), millis(*time)))
+            .collect();
         times.join(", ")
     }
 
@@ -70,16 +84,31 @@ impl Progress {
         if self.bar.is_hidden() {
             return;
         }
-        let Some((stage, detail)) = state.stages.last() else { return };
+        let Some((stage, detail)) = state.stages.last() else {
+            return;
+        };
         let mut text = format!("{} {}", stage.verb(), clean(detail));
-        let open = state.downloads.values().filter(|(done, total)| Some(*done) != *total).count();
+        let open = state
+            .downloads
+            .values()
+            .filter(|(done, total)| Some(*done) != *total)
+            .count();
         if open > 0 {
             let done: u64 = state.downloads.values().map(|(done, _)| done).sum();
-            let total: u64 = state.downloads.values().map(|(done, total)| total.unwrap_or(*done)).sum();
+            let total: u64 = state
+                .downloads
+                .values()
+                .map(|(done, total)| total.unwrap_or(*done))
+                .sum();
             let all = state.downloads.len();
-            let filled = if total == 0 { 0 } else { (done.min(total) * 20 / total) as usize };
+            let filled = (done.min(total) * 20).checked_div(total).unwrap_or(0) as usize;
             let bar = format!("{}{}", "#".repeat(filled), "-".repeat(20 - filled));
-            text = format!("{text} [{bar}] {}/{all} files, {} of {}", all - open, bytes(done), bytes(total));
+            text = format!(
+                "{text} [{bar}] {}/{all} files, {} of {}",
+                all - open,
+                bytes(done),
+                bytes(total)
+            );
         }
         self.bar.set_message(text);
     }
@@ -94,7 +123,11 @@ impl Reporter for Progress {
                 self.bar.enable_steady_tick(Duration::from_millis(120));
             }
             Event::Finished { stage, millis } => {
-                if let Some(at) = state.stages.iter().rposition(|(running, _)| *running == stage) {
+                if let Some(at) = state
+                    .stages
+                    .iter()
+                    .rposition(|(running, _)| *running == stage)
+                {
                     state.stages.remove(at);
                 }
                 *state.times.entry(stage).or_default() += millis;

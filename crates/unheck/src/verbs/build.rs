@@ -67,7 +67,7 @@ struct PlanJson {
     download_bytes: u64,
 }
 
-pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Failure> {
+pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let opened = open(&args.choices, context)?;
     let request = opened.settings.build_request(args, &opened.project);
     if args.dry_run {
@@ -87,20 +87,35 @@ pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Failur
 }
 
 /// Locks without writing the lock, and says what would be fetched and made.
-fn dry_run(opened: &Opened, request: &BuildRequest, context: Context<'_>) -> Result<u8, Failure> {
-    let Opened { project, session, progress, .. } = opened;
+fn dry_run(
+    opened: &Opened,
+    request: &BuildRequest,
+    context: Context<'_>,
+) -> Result<u8, Box<Failure>> {
+    let Opened {
+        project,
+        session,
+        progress,
+        ..
+    } = opened;
     let app = app_files(project)?;
     let planned = plan_lock(session, project, request, &app);
     progress.finish();
     let (lock, lock_is_new) = planned?;
-    let missing: Vec<_> =
-        wants(session, &lock).into_iter().filter(|want| !session.store().has(&want.digest)).collect();
+    let missing: Vec<_> = wants(session, &lock)
+        .into_iter()
+        .filter(|want| !session.store().has(&want.digest))
+        .collect();
     let download_bytes = missing.iter().filter_map(|want| want.size).sum();
     say(context.ui, &lock);
     if lock_is_new {
         context.ui.say("the lock would be written");
     }
-    context.ui.say(&format!("{} to download, {}", count(missing.len() as u64, "file"), bytes(download_bytes)));
+    context.ui.say(&format!(
+        "{} to download, {}",
+        count(missing.len() as u64, "file"),
+        bytes(download_bytes)
+    ));
     let output = request.output.display().to_string();
     let value = PlanJson {
         output: output.clone(),
@@ -146,7 +161,11 @@ impl<'a> PlatformJson<'a> {
             trimmed: platform
                 .trimmed
                 .iter()
-                .map(|(reason, (files, bytes))| TrimmedJson { reason, files: *files, bytes: *bytes })
+                .map(|(reason, (files, bytes))| TrimmedJson {
+                    reason,
+                    files: *files,
+                    bytes: *bytes,
+                })
                 .collect(),
         }
     }
@@ -161,8 +180,16 @@ fn summary(built: &Built, ui: &Ui) {
     for platform in &built.platforms {
         ui.say(&platform_summary(platform, ui.verbose));
     }
-    let state = if built.image.unchanged { "unchanged" } else { "written" };
-    ui.say(&format!("{state}: {}, {}", bytes(built.image.size), built.image.digest));
+    let state = if built.image.unchanged {
+        "unchanged"
+    } else {
+        "written"
+    };
+    ui.say(&format!(
+        "{state}: {}, {}",
+        bytes(built.image.size),
+        built.image.digest
+    ));
 }
 
 fn platform_summary(platform: &BuiltPlatform, all: bool) -> String {
@@ -176,17 +203,34 @@ fn platform_summary(platform: &BuiltPlatform, all: bool) -> String {
     let layers: Vec<(String, String)> = platform
         .layers
         .iter()
-        .map(|layer| (bytes(layer.layer.size), format!("{} ({})", clean(&layer.name.to_string()), count(layer.files, "file"))))
+        .map(|layer| {
+            (
+                bytes(layer.layer.size),
+                format!(
+                    "{} ({})",
+                    clean(&layer.name.to_string()),
+                    count(layer.files, "file")
+                ),
+            )
+        })
         .collect();
     text.push_str(&table(&layers));
     text.push_str("\norigins, unpacked:\n");
-    text.push_str(&table(&origins(platform, if all { usize::MAX } else { SHOWN })));
+    text.push_str(&table(&origins(
+        platform,
+        if all { usize::MAX } else { SHOWN },
+    )));
     if !platform.trimmed.is_empty() {
         text.push_str("\nleft out:\n");
         let rows: Vec<(String, String)> = platform
             .trimmed
             .iter()
-            .map(|(reason, (files, size))| (bytes(*size), format!("{} ({})", clean(reason), count(*files, "file"))))
+            .map(|(reason, (files, size))| {
+                (
+                    bytes(*size),
+                    format!("{} ({})", clean(reason), count(*files, "file")),
+                )
+            })
             .collect();
         text.push_str(&table(&rows));
     }
@@ -202,8 +246,11 @@ fn origins(platform: &BuiltPlatform, shown: usize) -> Vec<(String, String)> {
     let mut list: Vec<(&str, u64)> = sums.into_iter().collect();
     list.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
     let rest: u64 = list.iter().skip(shown).map(|(_, size)| size).sum();
-    let mut rows: Vec<(String, String)> =
-        list.iter().take(shown).map(|(origin, size)| (bytes(*size), clean(origin))).collect();
+    let mut rows: Vec<(String, String)> = list
+        .iter()
+        .take(shown)
+        .map(|(origin, size)| (bytes(*size), clean(origin)))
+        .collect();
     if list.len() > shown {
         rows.push((bytes(rest), count((list.len() - shown) as u64, "other")));
     }

@@ -44,7 +44,7 @@ struct PruneJson {
     bytes: u64,
 }
 
-pub(super) fn cache(what: &CacheVerb, context: Context<'_>) -> Result<u8, Failure> {
+pub(super) fn cache(what: &CacheVerb, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let cache = Cache::find(context.common, context.surroundings)?;
     match what {
         CacheVerb::Dir => {
@@ -58,29 +58,63 @@ pub(super) fn cache(what: &CacheVerb, context: Context<'_>) -> Result<u8, Failur
 }
 
 fn size(cache: &Cache, context: Context<'_>) -> Result<(), CliError> {
-    let usage = crate::open::store(cache)?.usage().map_err(CliError::Cache)?;
+    let usage = crate::open::store(cache)?
+        .usage()
+        .map_err(CliError::Cache)?;
     let mut kinds: Vec<KindJson> = usage
         .into_iter()
-        .map(|usage| KindJson { kind: usage.kind, files: usage.files, bytes: usage.bytes })
+        .map(|usage| KindJson {
+            kind: usage.kind,
+            files: usage.files,
+            bytes: usage.bytes,
+        })
         .collect();
     let (files, resolver) = measure(&cache.resolver())?;
-    kinds.push(KindJson { kind: "resolver".to_owned(), files, bytes: resolver });
+    kinds.push(KindJson {
+        kind: "resolver".to_owned(),
+        files,
+        bytes: resolver,
+    });
     let total = kinds.iter().map(|kind| kind.bytes).sum();
     let mut rows: Vec<(String, String)> = kinds
         .iter()
-        .map(|kind| (bytes(kind.bytes), format!("{} ({})", clean(&kind.kind), count(kind.files, "file"))))
+        .map(|kind| {
+            (
+                bytes(kind.bytes),
+                format!("{} ({})", clean(&kind.kind), count(kind.files, "file")),
+            )
+        })
         .collect();
     rows.push((bytes(total), "in all".to_owned()));
-    let value = SizeJson { path: cache.root.display().to_string(), bytes: total, kinds };
+    let value = SizeJson {
+        path: cache.root.display().to_string(),
+        bytes: total,
+        kinds,
+    };
     context.ui.data(&table(&rows), &value)
 }
 
 fn prune(cache: &Cache, days: u32, context: Context<'_>) -> Result<(), CliError> {
     let unused_for = Duration::from_secs(u64::from(days) * DAY);
-    let options = PruneOptions { unused_for, keep: BTreeSet::new() };
-    let pruned = crate::open::store(cache)?.prune(&options).map_err(CliError::Cache)?;
-    let text = format!("{} removed, {}", count(pruned.removed, "thing"), bytes(pruned.bytes));
-    context.ui.data(&text, &PruneJson { removed: pruned.removed, bytes: pruned.bytes })
+    let options = PruneOptions {
+        unused_for,
+        keep: BTreeSet::new(),
+    };
+    let pruned = crate::open::store(cache)?
+        .prune(&options)
+        .map_err(CliError::Cache)?;
+    let text = format!(
+        "{} removed, {}",
+        count(pruned.removed, "thing"),
+        bytes(pruned.bytes)
+    );
+    context.ui.data(
+        &text,
+        &PruneJson {
+            removed: pruned.removed,
+            bytes: pruned.bytes,
+        },
+    )
 }
 
 /// Files below a directory and the sum of their lengths; links are not followed.
@@ -96,7 +130,9 @@ fn measure(directory: &Path) -> Result<(u64, u64), CliError> {
         for entry in entries {
             let entry = entry.map_err(CliError::Walk)?;
             // A file that vanishes meanwhile is not counted.
-            let Ok(found) = entry.metadata() else { continue };
+            let Ok(found) = entry.metadata() else {
+                continue;
+            };
             if found.is_dir() {
                 queue.push(entry.path());
             } else {

@@ -32,15 +32,21 @@ pub(super) struct TargetJson {
     notes: Vec<String>,
 }
 
-pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Failure> {
-    let Opened { project, settings, session, progress } = open(&args.choices, context)?;
+pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
+    let Opened {
+        project,
+        settings,
+        session,
+        progress,
+    } = open(&args.choices, context)?;
     let path = project.root.join(LOCK_FILE);
     // A lock that cannot be read is written anew: that is what its error tells people to do.
     let previous = read_lock(&path).ok().flatten();
     let app = app_files(&project)?;
     let kept = previous.as_ref().filter(|_| !args.upgrade);
-    let lock = session
-        .stage(Stage::Lock, &project.name, || make_lock(&session, &project, &settings.lock, &app, kept));
+    let lock = session.stage(Stage::Lock, &project.name, || {
+        make_lock(&session, &project, &settings.lock, &app, kept).map_err(Failure::boxed)
+    });
     progress.finish();
     let lock = lock?;
     let changed = previous.as_ref() != Some(&lock);
@@ -52,7 +58,12 @@ pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Failure>
         context.ui.say(&progress.times());
     }
     let path = path.display().to_string();
-    let value = LockJson { path: path.clone(), changed, distributions: lock.packages.len(), targets: targets(&lock) };
+    let value = LockJson {
+        path: path.clone(),
+        changed,
+        distributions: lock.packages.len(),
+        targets: targets(&lock),
+    };
     context.ui.data(&path, &value)?;
     Ok(exit::DONE)
 }
@@ -80,7 +91,10 @@ pub(super) fn say(ui: &Ui, lock: &Lock) {
             count(target.debs as u64, "Debian package")
         ));
         if ui.verbose {
-            target.notes.iter().for_each(|note| ui.say(&format!("  {}", clean(note))));
+            target
+                .notes
+                .iter()
+                .for_each(|note| ui.say(&format!("  {}", clean(note))));
         }
     }
 }

@@ -30,8 +30,16 @@ pub(crate) struct Context<'a> {
 }
 
 /// Runs the verb that was asked for and answers the exit code.
-pub(crate) fn dispatch(cli: &Cli, surroundings: &Surroundings, ui: &Ui) -> Result<u8, Failure> {
-    let context = Context { common: &cli.common, surroundings, ui };
+pub(crate) fn dispatch(
+    cli: &Cli,
+    surroundings: &Surroundings,
+    ui: &Ui,
+) -> Result<u8, Box<Failure>> {
+    let context = Context {
+        common: &cli.common,
+        surroundings,
+        ui,
+    };
     match &cli.verb {
         Verb::Build(args) => build::build(args, context),
         Verb::Lock(args) => lock::lock(args, context),
@@ -52,10 +60,16 @@ struct Opened {
     progress: std::sync::Arc<Progress>,
 }
 
-fn open(choices: &Choices, context: Context<'_>) -> Result<Opened, Failure> {
+fn open(choices: &Choices, context: Context<'_>) -> Result<Opened, Box<Failure>> {
     let project = input::read(&choices.project)?;
     let settings = Settings::resolve(choices, context.common, &project, context.surroundings)?;
     let progress = context.ui.progress();
-    let session = crate::open::session(&settings, &project, context.surroundings, progress.clone())?;
-    Ok(Opened { project, settings, session, progress })
+    let session =
+        crate::open::session(&settings, &project, context.surroundings, progress.clone())?;
+    Ok(Opened {
+        project,
+        settings,
+        session,
+        progress,
+    })
 }

@@ -8,11 +8,16 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::settings::Cache;
 
-pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Failure> {
+pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let cache = Cache::find(context.common, context.surroundings)?;
     // What runs has the terminal to itself, so no progress is shown.
     let reporter = std::sync::Arc::new(unheck_engine::event::Silent);
-    let session = crate::open::plain(&cache, context.common.offline, context.surroundings, reporter)?;
+    let session = crate::open::plain(
+        &cache,
+        context.common.offline,
+        context.surroundings,
+        reporter,
+    )?;
     let options = RunOptions {
         args: args.args.clone(),
         platform: args.platform,

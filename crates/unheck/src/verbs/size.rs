@@ -11,9 +11,13 @@ use crate::ui::{bytes, clean, count, table};
 /// Origins that are shown without `-v`.
 const SHOWN: usize = 25;
 
-pub(super) fn size(args: &SizeArgs, context: Context<'_>) -> Result<u8, Failure> {
+pub(super) fn size(args: &SizeArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let report = measure(&args.artifact)?;
-    let parts: Vec<String> = report.platforms.iter().map(|one| render(one, context.ui.verbose)).collect();
+    let parts: Vec<String> = report
+        .platforms
+        .iter()
+        .map(|one| render(one, context.ui.verbose))
+        .collect();
     context.ui.data(&parts.join("\n\n"), &report)?;
     Ok(exit::DONE)
 }
@@ -23,7 +27,12 @@ fn render(one: &PlatformSize, all: bool) -> String {
         .layers
         .iter()
         .map(|layer| {
-            let what = format!("{} ({} unpacked, {})", clean(&layer.name), bytes(layer.uncompressed), count(layer.files, "file"));
+            let what = format!(
+                "{} ({} unpacked, {})",
+                clean(&layer.name),
+                bytes(layer.uncompressed),
+                count(layer.files, "file")
+            );
             (bytes(layer.compressed), what)
         })
         .collect();
@@ -32,12 +41,24 @@ fn render(one: &PlatformSize, all: bool) -> String {
         .origins
         .iter()
         .take(shown)
-        .map(|origin| (bytes(origin.bytes), format!("{} ({})", clean(&origin.origin), count(origin.files, "file"))))
+        .map(|origin| {
+            (
+                bytes(origin.bytes),
+                format!(
+                    "{} ({})",
+                    clean(&origin.origin),
+                    count(origin.files, "file")
+                ),
+            )
+        })
         .collect();
     let rest: Vec<_> = one.origins.iter().skip(shown).collect();
     if !rest.is_empty() {
         let sum = rest.iter().map(|origin| origin.bytes).sum();
-        origins.push((bytes(sum), format!("{} (shown with -v)", count(rest.len() as u64, "other"))));
+        origins.push((
+            bytes(sum),
+            format!("{} (shown with -v)", count(rest.len() as u64, "other")),
+        ));
     }
     format!(
         "{}: {} compressed, {} unpacked, {}\nlayers, compressed:\n{}\norigins, unpacked:\n{}",

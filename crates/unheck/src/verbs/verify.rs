@@ -19,18 +19,38 @@ struct VerifyJson<'a> {
     findings: &'a [Finding],
 }
 
-pub(super) fn verify(args: &VerifyArgs, context: Context<'_>) -> Result<u8, Failure> {
+pub(super) fn verify(args: &VerifyArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let cache = Cache::find(context.common, context.surroundings)?;
     let progress = context.ui.progress();
-    let session = crate::open::plain(&cache, context.common.offline, context.surroundings, progress.clone())?;
+    let session = crate::open::plain(
+        &cache,
+        context.common.offline,
+        context.surroundings,
+        progress.clone(),
+    )?;
     let detail = args.artifact.display().to_string();
-    let found = session.stage(Stage::Verify, &detail, || verify_artifact(&session, &args.artifact));
+    let found = session.stage(Stage::Verify, &detail, || {
+        verify_artifact(&session, &args.artifact)
+    });
     progress.finish();
     let findings = found?;
     context.ui.findings(&findings);
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let errors = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .count();
     let ok = worst(&findings) != Some(Severity::Error);
-    let text = if ok { "it works".to_owned() } else { format!("it does not work: {}", count(errors as u64, "error")) };
-    context.ui.data(&text, &VerifyJson { ok, findings: &findings })?;
+    let text = if ok {
+        "it works".to_owned()
+    } else {
+        format!("it does not work: {}", count(errors as u64, "error"))
+    };
+    context.ui.data(
+        &text,
+        &VerifyJson {
+            ok,
+            findings: &findings,
+        },
+    )?;
     Ok(if ok { exit::DONE } else { exit::NO })
 }

@@ -18,21 +18,39 @@ struct WhyJson<'a> {
     chains: &'a [Chain],
 }
 
-pub(super) fn why(args: &WhyArgs, context: Context<'_>) -> Result<u8, Failure> {
+pub(super) fn why(args: &WhyArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let chains = ask(&args.artifact, &args.name)?;
-    let several = chains.iter().any(|chain| chain.platform != chains[0].platform);
-    let shown = if context.ui.verbose { chains.len() } else { SHOWN };
-    let mut text: Vec<String> = chains.iter().take(shown).map(|chain| render(chain, several)).collect();
+    let several = chains
+        .iter()
+        .any(|chain| chain.platform != chains[0].platform);
+    let shown = if context.ui.verbose {
+        chains.len()
+    } else {
+        SHOWN
+    };
+    let mut text: Vec<String> = chains
+        .iter()
+        .take(shown)
+        .map(|chain| render(chain, several))
+        .collect();
     if chains.len() > shown {
-        text.push(format!("… {} (shown with -v)", count((chains.len() - shown) as u64, "more chain")));
+        text.push(format!(
+            "… {} (shown with -v)",
+            count((chains.len() - shown) as u64, "more chain")
+        ));
     }
-    context.ui.data(&text.join("\n"), &WhyJson { chains: &chains })?;
+    context
+        .ui
+        .data(&text.join("\n"), &WhyJson { chains: &chains })?;
     Ok(exit::DONE)
 }
 
 fn render(chain: &Chain, with_platform: bool) -> String {
     let subject = &chain.subject;
-    let about: Vec<&str> = [subject.file.as_deref(), subject.owner.as_deref()].into_iter().flatten().collect();
+    let about: Vec<&str> = [subject.file.as_deref(), subject.owner.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect();
     let mut text = clean(&subject.name);
     if !about.is_empty() {
         text.push_str(&format!(" ({})", clean(&about.join(", "))));

@@ -17,7 +17,10 @@ fn build_prints_the_path_and_a_second_build_changes_nothing() {
     let value = check("build", &second.stdout);
     assert_eq!(value["unchanged"], true);
     assert_eq!(value["locked"], false);
-    let layers = value["platforms"][0]["layers"].as_array().expect("layers").len();
+    let layers = value["platforms"][0]["layers"]
+        .as_array()
+        .expect("layers")
+        .len();
     assert!(layers >= 3, "{layers}");
     // What is locked and cached needs no network, and `--frozen` no fresh lock.
     let offline = kit.build(&["--offline", "--locked", "-q"]);
@@ -42,7 +45,12 @@ fn lock_says_whether_it_wrote() {
     let first = check("lock", &kit.run(&["lock", "--json"]).stdout);
     assert_eq!(first["changed"], true);
     let second = kit.run(&["lock", "--json"]);
-    assert_eq!(check("lock", &second.stdout)["changed"], false, "{}", second.stderr);
+    assert_eq!(
+        check("lock", &second.stdout)["changed"],
+        false,
+        "{}",
+        second.stderr
+    );
     // A lock that cannot be read is written anew.
     kit.write("pylock.unheck.toml", "broken = \n");
     assert_eq!(kit.build(&[]).code, 2);

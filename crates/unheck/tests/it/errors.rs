@@ -13,16 +13,29 @@ fn build(pyproject: &str, words: &[&str]) -> (i32, String) {
 #[test]
 fn usage_errors_are_input() {
     let kit = Kit::new(PROJECT);
-    for words in [["biuld"].as_slice(), &[], &["build", "--trim", "all"], &["build", "--locked", "--frozen"], &["build", "--platform", "vms"], &["why", "x"]] {
+    for words in [
+        ["biuld"].as_slice(),
+        &[],
+        &["build", "--trim", "all"],
+        &["build", "--locked", "--frozen"],
+        &["build", "--platform", "vms"],
+        &["why", "x"],
+    ] {
         assert_eq!(kit.plain(words).code, 2, "{words:?}");
     }
 }
 
 #[test]
 fn an_unknown_key_is_shown_with_line_and_column() {
-    let (code, text) = build(&format!("{PROJECT}[tool.unheck]\nsiute = \"trixie\"\n"), &[]);
+    let (code, text) = build(
+        &format!("{PROJECT}[tool.unheck]\nsiute = \"trixie\"\n"),
+        &[],
+    );
     assert_eq!(code, 2, "{text}");
-    assert!(text.contains("line 6") && text.contains("column 1") && text.contains("siute"), "{text}");
+    assert!(
+        text.contains("line 6") && text.contains("column 1") && text.contains("siute"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -35,9 +48,15 @@ fn an_impossible_requirement_is_explained() {
 
 #[test]
 fn needs_that_nothing_serves_are_all_shown() {
-    let (code, text) = build(&PROJECT.replace("\"native\"", "\"nowhere\", \"future\""), &[]);
+    let (code, text) = build(
+        &PROJECT.replace("\"native\"", "\"nowhere\", \"future\""),
+        &[],
+    );
     assert_eq!(code, 2, "{text}");
-    assert!(text.contains("libnowhere.so.9") && text.contains("GLIBC_2.99"), "{text}");
+    assert!(
+        text.contains("libnowhere.so.9") && text.contains("GLIBC_2.99"),
+        "{text}"
+    );
     insta::assert_snapshot!("unmet", text);
 }
 
@@ -49,7 +68,13 @@ fn no_network_is_the_outside_world() {
     assert_eq!(check("error", &ran.stdout)["error"]["exit_code"], 3);
     // Port 9 (discard) of this machine refuses connections.
     let dead = "http://127.0.0.1:9/debian";
-    let ran = kit.plain(&["build", "--mirror", dead, "--default-index", "http://127.0.0.1:9/simple/"]);
+    let ran = kit.plain(&[
+        "build",
+        "--mirror",
+        dead,
+        "--default-index",
+        "http://127.0.0.1:9/simple/",
+    ]);
     assert_eq!((ran.code, ran.stdout.as_str()), (3, ""), "{}", ran.stderr);
 }
 
@@ -59,7 +84,11 @@ fn an_output_that_cannot_be_written_is_input() {
     kit.write("file", "");
     let ran = kit.build(&["-o", "file/x.oci.tar"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
-    assert!(ran.stderr.contains("hint: choose a place"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("hint: choose a place"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -72,7 +101,11 @@ fn locked_wants_a_lock_that_fits() {
     kit.write("pyproject.toml", &PROJECT.replace("native", "demo"));
     let stale = kit.build(&["--locked"]);
     assert_eq!(stale.code, 2, "{}", stale.stderr);
-    assert!(stale.stderr.contains("is stale") && stale.stderr.contains("hint: run `unheck lock`"), "{}", stale.stderr);
+    assert!(
+        stale.stderr.contains("is stale") && stale.stderr.contains("hint: run `unheck lock`"),
+        "{}",
+        stale.stderr
+    );
 }
 
 #[test]

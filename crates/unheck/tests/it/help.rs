@@ -6,14 +6,28 @@ use crate::kit::{Kit, PROJECT};
 fn help_is_as_documented() {
     let kit = Kit::new(PROJECT);
     let verbs: [&[&str]; 12] = [
-        &[], &["build"], &["lock"], &["run"], &["verify"], &["why"], &["size"], &["cache"], &["cache", "dir"],
-        &["cache", "size"], &["cache", "prune"], &["completions"],
+        &[],
+        &["build"],
+        &["lock"],
+        &["run"],
+        &["verify"],
+        &["why"],
+        &["size"],
+        &["cache"],
+        &["cache", "dir"],
+        &["cache", "size"],
+        &["cache", "prune"],
+        &["completions"],
     ];
     let mut text = String::new();
     for words in verbs {
         let ran = kit.plain(&[words, &["--help"]].concat());
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{words:?}");
-        text.push_str(&format!("$ unheck {} --help\n{}\n", words.join(" "), ran.stdout));
+        text.push_str(&format!(
+            "$ unheck {} --help\n{}\n",
+            words.join(" "),
+            ran.stdout
+        ));
     }
     insta::assert_snapshot!("help", text);
 }

@@ -23,13 +23,17 @@ pub(crate) struct Ran {
 }
 
 /// A project that requires `native`, which needs zlib.
-pub(crate) const PROJECT: &str = "[project]\nname = \"shop\"\nversion = \"1.0\"\ndependencies = [\"native\"]\n";
+pub(crate) const PROJECT: &str =
+    "[project]\nname = \"shop\"\nversion = \"1.0\"\ndependencies = [\"native\"]\n";
 
 impl Kit {
     /// A project with this `pyproject.toml` and an app of one file.
     pub(crate) fn new(pyproject: &str) -> Self {
         let directory = tempfile::tempdir().expect("directory");
-        let kit = Self { directory, world: Scenario::basic() };
+        let kit = Self {
+            directory,
+            world: Scenario::basic(),
+        };
         kit.write("pyproject.toml", pyproject);
         kit.write("main.py", "import native\n\nprint(native)\n");
         fs_err::write(kit.path("keys.pgp"), &kit.world.keyring).expect("keyring");
@@ -56,12 +60,22 @@ impl Kit {
     /// Runs the program in the project with the world's mirror, index and keyring.
     pub(crate) fn run(&self, words: &[&str]) -> Ran {
         let mut words: Vec<&str> = words.to_vec();
-        let (debian, security, index) =
-            (self.world.debian_url(), self.world.security_url(), self.world.index_url());
+        let (debian, security, index) = (
+            self.world.debian_url(),
+            self.world.security_url(),
+            self.world.index_url(),
+        );
         let keyring = self.path("keys.pgp").display().to_string();
         if ["build", "lock"].contains(&words[0]) {
             words.extend(["--mirror", &debian, "--security-mirror", &security]);
-            words.extend(["--default-index", &index, "--keyring", &keyring, "--platform", "linux/amd64"]);
+            words.extend([
+                "--default-index",
+                &index,
+                "--keyring",
+                &keyring,
+                "--platform",
+                "linux/amd64",
+            ]);
         }
         self.plain(&words)
     }
@@ -74,8 +88,14 @@ impl Kit {
     /// Runs the program with these words alone.
     pub(crate) fn plain(&self, words: &[&str]) -> Ran {
         let mut command = assert_cmd::Command::cargo_bin("unheck").expect("program");
-        command.env_clear().env("HOME", self.directory.path()).env("UNHECK_CACHE_DIR", self.path("cache"));
-        command.env("PATH", "/usr/bin:/bin").current_dir(self.project()).args(words);
+        command
+            .env_clear()
+            .env("HOME", self.directory.path())
+            .env("UNHECK_CACHE_DIR", self.path("cache"));
+        command
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(self.project())
+            .args(words);
         let output: Output = command.output().expect("output");
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
         Ran {
@@ -102,11 +122,21 @@ fn digits(text: &str) -> String {
         for word in line.split(' ') {
             let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
             let unit = ["B", "kB", "MB", "ms", "s"].contains(&bare);
-            if unit && words.last().is_some_and(|last| last.trim_start_matches('(').parse::<f64>().is_ok()) {
+            if unit
+                && words
+                    .last()
+                    .is_some_and(|last| last.trim_start_matches('(').parse::<f64>().is_ok())
+            {
                 let last = words.pop().unwrap_or_default();
                 let open = if last.starts_with('(') { "(" } else { "" };
-                words.push(format!("{open}[N]{}", word.strip_prefix(bare).unwrap_or_default()));
-            } else if bare.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64) {
+                words.push(format!(
+                    "{open}[N]{}",
+                    word.strip_prefix(bare).unwrap_or_default()
+                ));
+            } else if bare
+                .strip_prefix("sha256:")
+                .is_some_and(|hex| hex.len() == 64)
+            {
                 words.push(word.replace(bare, "[DIGEST]"));
             } else {
                 words.push(word.to_owned());
@@ -115,7 +145,11 @@ fn digits(text: &str) -> String {
         // Columns are as wide as the numbers in them.
         let line = words.join(" ");
         let trimmed = line.trim_start();
-        lines.push(if trimmed.starts_with("[N]") { format!("  {trimmed}") } else { line });
+        lines.push(if trimmed.starts_with("[N]") {
+            format!("  {trimmed}")
+        } else {
+            line
+        });
     }
     lines.join("\n")
 }

@@ -1,0 +1,154 @@
+//! Why nothing was built: [`BuildError`].
+
+use std::path::PathBuf;
+
+use crate::assemble::AssembleError;
+use crate::explain::{Class, Explain};
+use crate::finding::{Finding, Severity};
+use crate::input::{AppFilesError, EntryError, ReadProjectError};
+use crate::layers::WriteLayerError;
+use crate::lock::ReadLockError;
+use crate::locker::MakeLockError;
+use crate::net::NetError;
+use crate::scan::ScanError;
+use crate::steps::StripTreeError;
+use crate::verify::VerifyError;
+use crate::wheels::UseWheelError;
+use crate::write::WriteImageError;
+
+/// Nothing was built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The project cannot be read.
+    #[error("cannot read the project")]
+    Project(#[from] ReadProjectError),
+    /// The app's files cannot be taken.
+    #[error("cannot take the app's files")]
+    App(#[from] AppFilesError),
+    /// Nothing says what to start.
+    #[error("cannot tell what the artifact should start")]
+    Entry(#[from] EntryError),
+    /// The lock cannot be read.
+    #[error("cannot use the lock")]
+    ReadLock(#[from] ReadLockError),
+    /// The lock does not fit the project any more, and may not be renewed.
+    #[error("the lock `{path}` is stale: {why}", path = path.display())]
+    Stale {
+        /// The lock.
+        path: PathBuf,
+        /// What changed.
+        why: &'static str,
+    },
+    /// There is no lock, and none may be made.
+    #[error("there is no lock `{path}`", path = path.display())]
+    NoLock {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The lock cannot be made.
+    #[error("cannot lock")]
+    Lock(#[from] Box<MakeLockError>),
+    /// The lock cannot be written.
+    #[error("cannot write the lock `{path}`", path = path.display())]
+    WriteLock {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What the lock names cannot be fetched.
+    #[error("cannot fetch what the lock names")]
+    Net(#[from] NetError),
+    /// The tree cannot be made.
+    #[error("cannot assemble the tree")]
+    Assemble(#[from] Box<AssembleError>),
+    /// A wheel cannot be used.
+    #[error("cannot use a distribution")]
+    Wheel(#[from] UseWheelError),
+    /// An archive cannot be scanned.
+    #[error("cannot look into an archive")]
+    Scan(#[from] ScanError),
+    /// The app's own wheel cannot be built.
+    #[error("cannot build the project's own wheel")]
+    Backend(#[from] Box<crate::backend::BackendError>),
+    /// Objects cannot be stripped.
+    #[error("cannot strip symbol tables")]
+    Strip(#[from] StripTreeError),
+    /// A layer cannot be written.
+    #[error("cannot write a layer")]
+    Layer(#[from] WriteLayerError),
+    /// It could not be run.
+    #[error("cannot verify what was built")]
+    Verify(#[from] Box<VerifyError>),
+    /// It was run, and something does not work.
+    #[error("what was built does not work: {} found", if errors(.0) == 1 { "one error".to_owned() } else { format!("{} errors", errors(.0)) })]
+    Broken(Vec<Finding>),
+    /// The image cannot be written.
+    #[error("cannot write the image")]
+    Image(#[from] WriteImageError),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] unheck_store::StoreError),
+}
+
+fn errors(findings: &[Finding]) -> usize {
+    findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .count()
+}
+
+impl BuildError {
+    fn explain(&self) -> Option<&dyn Explain> {
+        Some(match self {
+            Self::Project(error) => error,
+            Self::App(error) => error,
+            Self::Entry(error) => error,
+            Self::ReadLock(error) => error,
+            Self::Lock(error) => &**error,
+            Self::Net(error) => error,
+            Self::Assemble(error) => &**error,
+            Self::Wheel(error) => error,
+            Self::Backend(error) => &**error,
+            Self::Layer(error) => error,
+            Self::Verify(error) => &**error,
+            Self::Image(error) => error,
+            _ => return None,
+        })
+    }
+}
+
+impl Explain for BuildError {
+    fn class(&self) -> Class {
+        if let Some(error) = self.explain() {
+            return error.class();
+        }
+        match self {
+            Self::Stale { .. } | Self::NoLock { .. } | Self::WriteLock { .. } => Class::Input,
+            Self::Broken(_) => Class::Verdict,
+            Self::Store(error) if error.is_no_space() => Class::Limit,
+            _ => Class::Outside,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        if let Some(error) = self.explain() {
+            return error.hints();
+        }
+        match self {
+            Self::Stale { .. } | Self::NoLock { .. } => {
+                vec!["run `unheck lock`, or leave `--locked` and `--frozen` out".to_owned()]
+            }
+            Self::WriteLock { .. } => {
+                vec!["make the project's directory writable, or build with `--frozen` from a lock that is there".to_owned()]
+            }
+            Self::Broken(findings) => findings
+                .iter()
+                .filter_map(|finding| finding.hint.clone())
+                .collect(),
+            Self::Store(error) => error.hint().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The layers of one platform: those below the app remembered by the lock, the app's own made anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use unheck_base::{Digest, TreePath};
+
+use super::{Attempt, BuildError, LOCK_PATH};
+use crate::assemble::{AppPart, AssembleError, add_app, assemble};
+use crate::finding::Finding;
+use crate::input::Entry;
+use crate::layers::{LayerName, WrittenLayer, plan, write_layer};
+use crate::layout::{APP_DIR, Layout};
+use crate::lock::Target;
+use crate::locker::app_facts;
+use crate::scan::scan_pack;
+use crate::steps::{Removed, Stripped, TrimFacts, TrimLevel, rewrite_records, strip, trim};
+use crate::tree::{Content, Node, Origin, Tree};
+use crate::verify::{VerifyRequest, verify_layers};
+use crate::wheels::open_wheel;
+
+/// One platform on its way.
+pub(super) struct Builder<'a> {
+    pub(super) attempt: &'a Attempt<'a>,
+    pub(super) target: &'a Target,
+}
+
+/// Layers with how to start them.
+pub(super) struct Layers {
+    pub(super) layers: Vec<WrittenLayer>,
+    pub(super) entrypoint: Vec<String>,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) working_dir: String,
+    pub(super) trimmed: BTreeMap<String, (u64, u64)>,
+    /// Names of the app's own top-level modules.
+    pub(super) app_modules: BTreeSet<String>,
+}
+
+/// What is remembered of a lock's layers below the app's.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    layers: Vec<WrittenLayer>,
+    trimmed: BTreeMap<String, (u64, u64)>,
+    /// Top-level names among the installed distributions, which the app must not take.
+    site: BTreeSet<String>,
+}
+
+impl Builder<'_> {
+    pub(super) fn layers(&self) -> Result<Layers, BuildError> {
+        let layout = Layout::of(&self.target.interpreter);
+        crate::provider::ensure(self.attempt.session, self.attempt.project, self.target)
+            .map_err(|error| Box::new(AssembleError::from(error)))?;
+        let part = self.app_part()?;
+        let (remembered, mut layers) = self.below(&layout, &part)?;
+        let app_layer = self.app_layer(&layout, &part)?;
+        layers.extend(app_layer);
+        let mut env: BTreeMap<String, String> = [
+            ("PATH", layout.search_path()),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("HOME", "/home/nonroot".to_owned()),
+            ("PYTHONUNBUFFERED", "1".to_owned()),
+            ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        let plain = !part.files.files.is_empty();
+        if plain {
+            env.insert("PYTHONPATH".to_owned(), format!("/{APP_DIR}"));
+        }
+        env.extend(self.attempt.project.config.env.clone());
+        Ok(Layers {
+            layers,
+            entrypoint: self.entrypoint(&layout),
+            env,
+            working_dir: if plain {
+                format!("/{APP_DIR}")
+            } else {
+                "/".to_owned()
+            },
+            trimmed: remembered.trimmed,
+            app_modules: app_modules(&part),
+        })
+    }
+
+    fn app_part(&self) -> Result<AppPart, BuildError> {
+        let mut part = AppPart::default();
+        if let Entry::Script { name, reference } = self.attempt.entry {
+            part.scripts.insert(name.clone(), reference.clone());
+        }
+        if self.attempt.project.build_system {
+            let wheel = crate::backend::build_wheel(
+                self.attempt.session,
+                self.attempt.project,
+                self.attempt.lock,
+                self.target,
+                self.attempt.app,
+            )
+            .map_err(Box::new)?;
+            part.wheel = Some(wheel);
+        } else {
+            part.files = self.attempt.app.clone();
+            for (name, reference) in &self.attempt.project.scripts {
+                part.scripts.insert(name.clone(), reference.clone());
+            }
+        }
+        Ok(part)
+    }
+
+    fn entrypoint(&self, layout: &Layout) -> Vec<String> {
+        match self.attempt.entry {
+            Entry::Command(words) => words.clone(),
+            Entry::Script { name, .. } => vec![format!("/{}/{name}", layout.scripts)],
+            Entry::File(name) if name == "__main__.py" => {
+                vec![layout.python.clone(), format!("/{APP_DIR}")]
+            }
+            Entry::File(name) => vec![layout.python.clone(), format!("/{APP_DIR}/{name}")],
+        }
+    }
+
+    /// What decides the layers below the app's.
+    fn key(&self, facts: &TrimFacts) -> Digest {
+        let text = format!(
+            "layers 3\0{}\0{}\0{}\0{}\0{facts:?}\0{}",
+            env!("CARGO_PKG_VERSION"),
+            self.target.platform,
+            self.attempt.request.trim,
+            self.attempt.request.compression,
+            self.attempt.text
+        );
+        Digest::of(text.as_bytes())
+    }
+
+    /// The layers below the app's: remembered by the lock, else assembled.
+    fn below(
+        &self,
+        layout: &Layout,
+        part: &AppPart,
+    ) -> Result<(Remembered, Vec<WrittenLayer>), BuildError> {
+        let store = self.attempt.session.store();
+        let mut app = TrimFacts::default();
+        app.add(&app_facts(self.attempt.app));
+        let derived = store.derived("layers", &self.key(&app));
+        if let Some(bytes) = derived.bytes(64 << 20)?
+            && let Ok(remembered) = serde_json::from_slice::<Remembered>(&bytes)
+            && remembered
+                .layers
+                .iter()
+                .all(|layer| store.size_of(&layer.layer.digest) == Some(layer.layer.size))
+            && !self.meets(part, &remembered.site)?
+        {
+            let layers = remembered.layers.clone();
+            return Ok((remembered, layers));
+        }
+        let (mut tree, removed, stripped) = self.tree(layout, part, app)?;
+        let site = top_level(&tree, layout);
+        tree.replace(
+            lock_path(),
+            Node::file(
+                Origin::Generated("lock".to_owned()),
+                Content::inline(self.attempt.text),
+            ),
+        );
+        let mut layers = Vec::new();
+        for planned in plan(&tree, self.target) {
+            if planned.name != LayerName::App {
+                layers.push(write_layer(
+                    store,
+                    &planned,
+                    self.attempt.request.compression.for_layers(),
+                )?);
+            }
+        }
+        let remembered = Remembered {
+            layers: layers.clone(),
+            trimmed: summary(&removed, &stripped),
+            site,
+        };
+        let bytes = serde_json::to_vec(&remembered).expect("layers are numbers, digests and names");
+        derived.put_bytes(&bytes)?;
+        Ok((remembered, layers))
+    }
+
+    /// Whether the app's wheel has a top-level name that a distribution has too.
+    fn meets(&self, part: &AppPart, site: &BTreeSet<String>) -> Result<bool, BuildError> {
+        let Some((name, digest)) = &part.wheel else {
+            return Ok(false);
+        };
+        let open = open_wheel(self.attempt.session.store(), name, digest)?;
+        Ok(open.wheel.members().iter().any(|member| {
+            member
+                .path
+                .as_str()
+                .split('/')
+                .next()
+                .is_some_and(|top| site.contains(top))
+        }))
+    }
+
+    fn tree(
+        &self,
+        layout: &Layout,
+        part: &AppPart,
+        mut facts: TrimFacts,
+    ) -> Result<(Tree, Vec<Removed>, Vec<Stripped>), BuildError> {
+        let store = self.attempt.session.store();
+        let mut tree = assemble(store, self.attempt.lock, self.target, part).map_err(Box::new)?;
+        for wheel in &self.target.wheels {
+            let Some((_, file)) = self.attempt.lock.wheel(wheel) else {
+                continue;
+            };
+            let open = open_wheel(store, wheel, &file.hashes.sha256)?;
+            facts.add(&scan_pack(store, &file.hashes.sha256, &open.pack)?);
+        }
+        let removed = trim(&mut tree, layout, self.attempt.request.trim, &facts);
+        let mut stripped = Vec::new();
+        if self.attempt.request.trim >= TrimLevel::Safe {
+            stripped = strip(&mut tree, store)?;
+            let changed = stripped.iter().map(|one| one.path.clone()).collect();
+            rewrite_records(&mut tree, &layout.site, &changed);
+        }
+        Ok((tree, removed, stripped))
+    }
+
+    /// The app's own layer, made from nothing but the app and the lock.
+    fn app_layer(
+        &self,
+        layout: &Layout,
+        part: &AppPart,
+    ) -> Result<Option<WrittenLayer>, BuildError> {
+        let store = self.attempt.session.store();
+        let mut tree = Tree::new();
+        add_app(&mut tree, store, part, layout).map_err(Box::new)?;
+        tree.replace(
+            lock_path(),
+            Node::file(
+                Origin::Generated("lock".to_owned()),
+                Content::inline(self.attempt.text),
+            ),
+        );
+        let planned = plan(&tree, self.target);
+        let app = planned
+            .iter()
+            .find(|planned| planned.name == LayerName::App);
+        Ok(app
+            .map(|planned| {
+                write_layer(
+                    store,
+                    planned,
+                    self.attempt.request.compression.for_layers(),
+                )
+            })
+            .transpose()?)
+    }
+
+    pub(super) fn verify(&self, built: &Layers) -> Result<Vec<Finding>, BuildError> {
+        let request = VerifyRequest {
+            target: self.target,
+            lock: self.attempt.lock,
+            layers: &built.layers,
+            entrypoint: &built.entrypoint,
+            env: &built.env,
+            working_dir: &built.working_dir,
+            app_modules: &built.app_modules,
+            depth: crate::verify::VerifyDepth::AppOnly,
+        };
+        Ok(verify_layers(self.attempt.session, &request).map_err(Box::new)?)
+    }
+}
+
+fn lock_path() -> TreePath {
+    TreePath::new(LOCK_PATH).expect("a constant path")
+}
+
+fn top_level(tree: &Tree, layout: &Layout) -> BTreeSet<String> {
+    let prefix = format!("{}/", layout.site);
+    tree.iter()
+        .filter(|(_, node)| matches!(node.origin, Origin::Distribution(_)))
+        .filter_map(|(path, _)| path.as_str().strip_prefix(&prefix)?.split('/').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn summary(removed: &[Removed], stripped: &[Stripped]) -> BTreeMap<String, (u64, u64)> {
+    let mut summary: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    if !stripped.is_empty() {
+        let saved = stripped.iter().map(|one| one.saved).sum();
+        summary.insert(
+            "symbol tables and debug information".to_owned(),
+            (stripped.len() as u64, saved),
+        );
+    }
+    for one in removed {
+        let (files, bytes) = summary.entry(one.reason.to_owned()).or_default();
+        *files += 1;
+        *bytes += one.size;
+    }
+    summary
+}
+
+/// Top-level modules and packages among the app's plain files.
+fn app_modules(part: &AppPart) -> BTreeSet<String> {
+    part.files
+        .files
+        .iter()
+        .filter_map(|file| {
+            let path = file.path.as_str();
+            let top = match path.split_once('/') {
+                None => path.strip_suffix(".py")?,
+                Some((top, rest)) if rest == "__init__.py" => top,
+                Some(_) => return None,
+            };
+            let identifier = top.chars().all(|c| c.is_alphanumeric() || c == '_');
+            identifier.then(|| top.to_owned())
+        })
+        .collect()
+}

@@ -1,0 +1,244 @@
+//! The whole way: project → lock → layers → verify → artifact. Start at [`build`].
+
+mod error;
+mod layers;
+mod lockfile;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::event::{Event, Stage};
+use crate::finding::{Finding, Severity, worst};
+use crate::input::{AppFiles, Entry, Kind, LockOptions, Project, app_files};
+use crate::layers::WrittenLayer;
+use crate::lock::{Lock, Target};
+use crate::locker::wants;
+use crate::session::Session;
+use crate::steps::TrimLevel;
+use crate::write::{Compression, ImageOptions, ImageTarget, WrittenImage, write_image};
+
+use layers::Builder;
+use lockfile::repaired;
+
+pub use error::BuildError;
+pub use lockfile::{ensure_lock, plan_lock, read_lock, write_lock};
+
+/// Where the lock of an artifact is inside it.
+pub const LOCK_PATH: &str = "usr/share/unheck/pylock.unheck.toml";
+
+/// How the lock file is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LockMode {
+    /// Written again when it is stale.
+    #[default]
+    Renew,
+    /// A stale lock is an error.
+    Locked,
+    /// Taken as it is, stale or not.
+    Frozen,
+}
+
+/// What to build.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// What decides the lock.
+    pub lock: LockOptions,
+    /// How the lock file is used.
+    pub mode: LockMode,
+    /// Where the artifact goes.
+    pub output: PathBuf,
+    /// `--entry`.
+    pub entry: Option<String>,
+    /// How much is left out.
+    pub trim: TrimLevel,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// Image tag.
+    pub tag: Option<String>,
+    /// Run what was built before it is written.
+    pub verify: bool,
+}
+
+/// What was built.
+#[derive(Debug, Clone, Serialize)]
+pub struct Built {
+    /// The artifact.
+    pub image: WrittenImage,
+    /// By platform.
+    pub platforms: Vec<BuiltPlatform>,
+    /// What was found on the way and by running it, the worst first.
+    pub findings: Vec<Finding>,
+    /// Whether the lock file was written.
+    pub locked: bool,
+}
+
+/// One platform of what was built.
+#[derive(Debug, Clone, Serialize)]
+pub struct BuiltPlatform {
+    /// Which.
+    pub platform: crate::platform::Platform,
+    /// The interpreter's version.
+    pub python: String,
+    /// Its layers, the lowest first.
+    pub layers: Vec<WrittenLayer>,
+    /// What it starts.
+    pub entrypoint: Vec<String>,
+    /// Files and bytes left out, by reason.
+    pub trimmed: BTreeMap<String, (u64, u64)>,
+}
+
+/// Builds an image of a project.
+///
+/// # Errors
+/// [`BuildError`]; no output is written then.
+pub fn build(
+    session: &Session,
+    project: &Project,
+    request: &BuildRequest,
+) -> Result<Built, BuildError> {
+    let app = app_files(project)?;
+    let (lock, locked) = ensure_lock(session, project, request, &app)?;
+    let entry = entry(session, project, request)?;
+    let text = lock.to_text();
+    let attempt = Attempt {
+        session,
+        project,
+        request,
+        lock: &lock,
+        text: &text,
+        entry: &entry,
+        app: &app,
+    };
+    repaired(session, || attempt.run(locked))
+}
+
+/// One way through everything after the lock; it can be gone again from the start.
+struct Attempt<'a> {
+    session: &'a Session,
+    project: &'a Project,
+    request: &'a BuildRequest,
+    lock: &'a Lock,
+    text: &'a str,
+    entry: &'a Entry,
+    app: &'a AppFiles,
+}
+
+impl Attempt<'_> {
+    fn run(&self, locked: bool) -> Result<Built, BuildError> {
+        let Self {
+            session, request, ..
+        } = *self;
+        session.stage(Stage::Fetch, "blobs", || {
+            session.net.fetch(wants(session, self.lock))
+        })?;
+        let mut findings = secrets(self.app);
+        let mut platforms = Vec::new();
+        let mut targets = Vec::new();
+        // A frozen lock may be for more platforms than are asked for.
+        let asked = |target: &&Target| request.lock.platforms.contains(&target.platform);
+        for target in self.lock.plan.targets.iter().filter(asked) {
+            let builder = Builder {
+                attempt: self,
+                target,
+            };
+            let name = target.platform.to_string();
+            let built = session.stage(Stage::Assemble, &name, || builder.layers())?;
+            if request.verify {
+                findings.extend(session.stage(Stage::Verify, &name, || builder.verify(&built))?);
+            }
+            platforms.push(BuiltPlatform {
+                platform: target.platform,
+                python: target.interpreter.version.clone(),
+                layers: built.layers.clone(),
+                entrypoint: built.entrypoint.clone(),
+                trimmed: built.trimmed.clone(),
+            });
+            targets.push(ImageTarget {
+                platform: target.platform,
+                layers: built.layers,
+                entrypoint: built.entrypoint,
+                env: built.env,
+                working_dir: built.working_dir,
+            });
+        }
+        findings.sort();
+        findings.dedup();
+        if worst(&findings) == Some(Severity::Error) {
+            return Err(BuildError::Broken(findings));
+        }
+        let options = image_options(session, self.project, request, self.lock);
+        let image = session.stage(Stage::Write, &request.output.display().to_string(), || {
+            write_image(session.store(), &request.output, &options, &targets)
+        })?;
+        for finding in &findings {
+            session.reporter.event(Event::Finding(finding));
+        }
+        Ok(Built {
+            image,
+            platforms,
+            findings,
+            locked,
+        })
+    }
+}
+
+fn secrets(app: &AppFiles) -> Vec<Finding> {
+    app.secrets
+        .iter()
+        .map(|name| {
+            Finding::new(
+                Severity::Info,
+                "secret-left-out",
+                name.clone(),
+                "looks like a secret and does not ship",
+            )
+            .with_hint(format!(
+                "ship it all the same: `include = [\"/{name}\"]` in `[tool.unheck]`"
+            ))
+        })
+        .collect()
+}
+
+fn entry(
+    session: &Session,
+    project: &Project,
+    request: &BuildRequest,
+) -> Result<Entry, BuildError> {
+    if let Some(text) = &request.entry {
+        return Ok(Entry::parse(text, &project.name)?);
+    }
+    let (entry, said) = Entry::infer(project)?;
+    if project.config.entry.is_none() {
+        session.note(&format!("starts {said}"));
+    }
+    Ok(entry)
+}
+
+fn image_options(
+    session: &Session,
+    project: &Project,
+    request: &BuildRequest,
+    lock: &Lock,
+) -> ImageOptions {
+    let mut labels = BTreeMap::new();
+    let mut label = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            labels.insert(format!("org.opencontainers.image.{name}"), value);
+        }
+    };
+    // A name that is only the directory's would make an image depend on where it was built.
+    let named =
+        !matches!(project.kind, Kind::Requirements | Kind::Pylock) || project.version.is_some();
+    label("title", named.then(|| project.name.clone()));
+    label("version", project.version.clone());
+    label("description", project.description.clone());
+    labels.extend(project.config.labels.clone());
+    ImageOptions {
+        tag: request.tag.clone().or_else(|| project.config.tag.clone()),
+        labels,
+        expose: project.config.expose.clone(),
+        created: session.source_date_epoch.unwrap_or(lock.plan.epoch),
+    }
+}

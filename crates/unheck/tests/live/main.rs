@@ -1,0 +1,23 @@
+//! The program against the real index and the real Debian archive, and its images in other
+//! people's tools. Run with `cargo test -p unheck --test live -- --ignored`.
+//!
+//! Needs the network, user namespaces and, from Debian: `skopeo`, `umoci`, `runc`, `podman`,
+//! `qemu-user-static`, `uidmap`. What is missing fails a test and is named; nothing is passed over.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "where tools are and whom the host trusts"
+)]
+
+mod apps;
+mod examples;
+mod foreign;
+mod inputs;
+mod kit;
+mod locks;
+mod proof;
+mod reproducible;
+mod sizes;
+mod suites;
+mod tools;

@@ -73,6 +73,8 @@ impl Explain for NetError {
         match self {
             Self::Store(error) if error.is_no_space() => Class::Limit,
             Self::Fetch(error) if error.is_no_space() => Class::Limit,
+            // The file came, and it is not the one that was locked or listed: it is refused.
+            Self::Fetch(error) if error.failures.iter().any(is_other_file) => Class::Input,
             _ => Class::Outside,
         }
     }
@@ -85,10 +87,21 @@ impl Explain for NetError {
             Self::Fetch(error) if error.failures.iter().any(|failure| failure.reason.is_not_found()) => vec![
                 "the mirror or index has moved on and no longer has it: name an archive of old states with `--snapshot-mirror URL`, or choose anew with `unheck lock`".to_owned(),
             ],
+            Self::Fetch(error) if error.failures.iter().any(is_other_file) => vec![
+                "the file is not the one that was locked or listed: find out who changed it before you trust it, then `unheck lock`".to_owned(),
+            ],
             Self::Fetch(_) | Self::Small { .. } => vec!["check the network and the addresses, then run the same command again: what arrived is kept".to_owned()],
             _ => Vec::new(),
         }
     }
+}
+
+/// Whether a download came whole and was another file than the one wanted.
+fn is_other_file(failure: &unheck_store::fetch::FetchFailure) -> bool {
+    matches!(
+        failure.reason,
+        SourceError::WrongDigest { .. } | SourceError::WrongSize { .. }
+    )
 }
 
 /// The network, the store it fills and the reporter it tells.
@@ -100,6 +113,13 @@ pub struct Net {
     reporter: Arc<dyn Reporter>,
     offline: bool,
     options: FetchOptions,
+}
+
+impl NetError {
+    /// Whether the server answered that there is no such file.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Small { source, .. } if source.is_not_found())
+    }
 }
 
 impl Net {

@@ -26,8 +26,9 @@ pub struct RunOptions {
     pub platform: Option<Platform>,
     /// Variables besides the image's, which they replace.
     pub env: BTreeMap<String, String>,
-    /// Whether it sees the host's network; else only a loopback of its own.
-    pub network: bool,
+    /// Whether it sees the host's network, else only a loopback of its own; `None`: when the image
+    /// exposes a port, which says that it serves.
+    pub network: Option<bool>,
     /// Whether it shares the caller's standard input and terminal; else its input is empty and what
     /// it printed comes in [`Ran::output`].
     pub interactive: bool,
@@ -210,7 +211,8 @@ fn spec(
         .filter(|text| !text.is_empty());
     spec.cwd = PathBuf::from(directory.unwrap_or("/"));
     (spec.uid, spec.gid) = user(execution.user.as_deref().unwrap_or_default())?;
-    spec.network = if options.network {
+    let serves = !execution.exposed_ports.is_empty();
+    spec.network = if options.network.unwrap_or(serves) {
         Network::Host
     } else {
         Network::None
@@ -262,7 +264,7 @@ mod tests {
         let options = RunOptions {
             args: vec!["x".to_owned()],
             env: [("A".to_owned(), "2".to_owned())].into(),
-            network: true,
+            network: Some(true),
             ..RunOptions::default()
         };
         let other = spec(root(), &execution, &options).expect("spec");
@@ -274,6 +276,17 @@ mod tests {
             .collect();
         assert_eq!(env, [r#""A"="2""#, r#""B"="x=y""#]);
         assert_eq!(other.network, Network::Host);
+        let serving = Execution {
+            exposed_ports: ["80/tcp".to_owned()].into(),
+            ..execution.clone()
+        };
+        let spec_of = |options: &RunOptions| spec(root(), &serving, options).expect("spec").network;
+        assert_eq!(spec_of(&RunOptions::default()), Network::Host);
+        let none = RunOptions {
+            network: Some(false),
+            ..RunOptions::default()
+        };
+        assert_eq!(spec_of(&none), Network::None);
         assert!(matches!(
             spec(root(), &Execution::default(), &RunOptions::default()),
             Err(RunError::NoCommand)

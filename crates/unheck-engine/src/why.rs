@@ -415,7 +415,8 @@ fn near(platforms: &[Inside], name: &str) -> Vec<String> {
                 .map(|deb| deb.name.as_str()),
         );
     }
-    let limit = 1 + wanted.chars().count() / 4;
+    // Library names are alike in most of their letters, so few may differ.
+    let limit = 1 + wanted.chars().count() / 6;
     let mut near: Vec<(usize, &str)> = names
         .into_iter()
         .filter(|one| one.len() <= MAX_NAME)

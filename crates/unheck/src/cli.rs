@@ -317,6 +317,9 @@ pub(crate) struct RunArgs {
     /// A variable for it, as `NAME=VALUE`
     #[arg(short, long, env = "UNHECK_ENV", value_delimiter = ',', value_parser = variable, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<(String, String)>,
+    /// Let it use this machine's network [default: when the image exposes a port]
+    #[arg(long, env = "UNHECK_NETWORK", value_parser = BoolishValueParser::new(), conflicts_with = "no_network")]
+    pub(crate) network: bool,
     /// Give it no network but its own loopback
     #[arg(long, env = "UNHECK_NO_NETWORK", value_parser = BoolishValueParser::new())]
     pub(crate) no_network: bool,

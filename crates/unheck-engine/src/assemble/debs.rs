@@ -21,6 +21,7 @@ pub(super) fn add(tree: &mut Tree, store: &Store, target: &Target) -> Result<(),
             .map(|entry| (usrmerge(&entry.path), entry))
             .collect();
         for (path, entry) in chosen(deb, &entries)? {
+            refuse_hostile(deb, &path, entry)?;
             if let Some(node) = node(&deb.sha256, entry, &entries, &origin) {
                 tree.insert(path.clone(), node)?;
             }
@@ -59,6 +60,49 @@ fn chosen<'e>(
             }),
         })
         .collect()
+}
+
+/// What a package may hold and an artifact must not: programs that change their user, and links
+/// that climb over the root.
+fn refuse_hostile(deb: &Deb, path: &TreePath, entry: &PackEntry) -> Result<(), AssembleError> {
+    let what = match &entry.kind {
+        _ if path.as_str().chars().any(char::is_control) => {
+            "a name with control characters".to_owned()
+        }
+        PackKind::File { .. } | PackKind::Hardlink(_) if entry.mode & 0o6000 != 0 => {
+            "a program that changes its user or group".to_owned()
+        }
+        PackKind::Symlink(target) if climbs_out(path, target) => {
+            format!(
+                "a link that climbs over the root: `{}`",
+                target.escape_debug()
+            )
+        }
+        _ => return Ok(()),
+    };
+    Err(AssembleError::Hostile {
+        package: deb.name.clone(),
+        path: path.as_str().escape_debug().to_string(),
+        what,
+    })
+}
+
+/// Whether the text of a link has more `..` than there are directories to leave.
+fn climbs_out(path: &TreePath, target: &str) -> bool {
+    let mut depth = if target.starts_with('/') {
+        0
+    } else {
+        path.as_str().matches('/').count()
+    };
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if depth == 0 => return true,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
 }
 
 fn node(
@@ -129,4 +173,20 @@ fn database(tree: &mut Tree, deb: &Deb, pack: &Pack) -> Result<(), AssembleError
         tree.insert(path, Node::file(origin.clone(), Content::inline(text)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_may_climb_to_the_root_and_not_over_it() {
+        let path = TreePath::new("usr/lib/x").expect("path");
+        for inside in ["../../etc/x", "/etc/../x", "y", "./../bin/./x"] {
+            assert!(!climbs_out(&path, inside), "{inside}");
+        }
+        for outside in ["../../../etc/x", "/../x", "a/../../../../x"] {
+            assert!(climbs_out(&path, outside), "{outside}");
+        }
+    }
 }

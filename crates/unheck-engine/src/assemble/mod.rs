@@ -54,6 +54,16 @@ pub enum AssembleError {
     /// The interpreter cannot be used.
     #[error("cannot place the interpreter")]
     Provider(#[from] ProviderError),
+    /// A Debian package would bring something that no artifact may have.
+    #[error("the Debian package `{package}` has `{path}`, {what}: it does not ship")]
+    Hostile {
+        /// The package.
+        package: String,
+        /// The file or link, control characters escaped.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A Debian package lacks a file that the lock names.
     #[error("the Debian package `{package}` has no `{path}`, which the lock names")]
     NoFile {
@@ -79,7 +89,7 @@ pub enum AssembleError {
 impl Explain for AssembleError {
     fn class(&self) -> Class {
         match self {
-            Self::Conflict(_) | Self::NoFile { .. } => Class::Input,
+            Self::Conflict(_) | Self::NoFile { .. } | Self::Hostile { .. } => Class::Input,
             Self::Wheel(error) => error.class(),
             Self::Deb(error) => error.class(),
             Self::Provider(error) => error.class(),
@@ -95,6 +105,9 @@ impl Explain for AssembleError {
             Self::Provider(error) => error.hints(),
             Self::Conflict(ConflictError::SamePath { first, second, .. }) => {
                 vec![format!("keep one of them: {first} or {second}")]
+            }
+            Self::Hostile { package, .. } => {
+                vec![format!("take `{package}` out of `debs` in `[tool.unheck]`")]
             }
             Self::NoFile { .. } => vec!["run `unheck lock` to write the lock again".to_owned()],
             _ => Vec::new(),

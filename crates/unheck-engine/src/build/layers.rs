@@ -307,7 +307,7 @@ fn app_modules(part: &AppPart) -> BTreeSet<String> {
             let path = file.path.as_str();
             let top = match path.split_once('/') {
                 None => path.strip_suffix(".py")?,
-                Some((top, rest)) if rest == "__init__.py" => top,
+                Some((top, "__init__.py")) => top,
                 Some(_) => return None,
             };
             let identifier = top.chars().all(|c| c.is_alphanumeric() || c == '_');

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unheck_base::TreePath;
 
-use super::{CloseError, Closer, Shipped, Unmet, World};
+use super::{CloseError, Closer, Providers, Shipped, Unmet, World};
 use crate::scan::{NativeUse, is_test_path};
 use crate::tree::Origin;
-
-type Providers = BTreeMap<String, Vec<(String, TreePath)>>;
 
 impl<W: World> Closer<'_, W> {
     /// Serves what is still open with packages that the Contents index names.

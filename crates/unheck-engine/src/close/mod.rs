@@ -38,6 +38,9 @@ pub enum DebFile {
     Link(String),
 }
 
+/// Packages and paths of the files that have a name, by that name.
+pub type Providers = BTreeMap<String, Vec<(String, TreePath)>>;
+
 /// The packages that the closure may choose from.
 pub trait World {
     /// Why a package could not be looked into.
@@ -69,10 +72,7 @@ pub trait World {
     ///
     /// # Errors
     /// When the Contents index cannot be had.
-    fn providers(
-        &self,
-        file_names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, Vec<(String, TreePath)>>, Self::Error>;
+    fn providers(&self, file_names: &BTreeSet<String>) -> Result<Providers, Self::Error>;
 }
 
 /// What must run.

@@ -58,12 +58,9 @@ impl World for FakeWorld {
         Ok(Arc::new(DebFacts { files }))
     }
 
-    fn providers(
-        &self,
-        names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, Vec<(String, TreePath)>>, Self::Error> {
+    fn providers(&self, names: &BTreeSet<String>) -> Result<Providers, Self::Error> {
         self.asked.set(self.asked.get() + 1);
-        let mut found: BTreeMap<String, Vec<(String, TreePath)>> = BTreeMap::new();
+        let mut found: Providers = BTreeMap::new();
         for (package, deb) in &self.debs {
             for (path, _) in &deb.files {
                 for name in names {

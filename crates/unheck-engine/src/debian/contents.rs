@@ -1,12 +1,13 @@
 //! Which package has a library of a given name: a small table made from Contents indexes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use unheck_base::{Digest, TreePath};
 use unheck_store::{Store, StoreError};
 
 use super::usrmerge;
+use crate::close::Providers;
 
 /// Raised whenever the table of the same index would differ.
 const TABLE_VERSION: &str = "libraries 1";
@@ -71,11 +72,7 @@ impl Libraries {
     }
 
     /// Adds the packages that have a file of one of the names; `name*` asks for a prefix.
-    pub(super) fn find(
-        &self,
-        names: &BTreeSet<String>,
-        found: &mut BTreeMap<String, Vec<(String, TreePath)>>,
-    ) {
+    pub(super) fn find(&self, names: &BTreeSet<String>, found: &mut Providers) {
         for name in names {
             let prefix = name.strip_suffix('*').unwrap_or(name);
             let start = self.lines.partition_point(|line| line.as_str() < prefix);

@@ -168,6 +168,7 @@ pub enum PackagesError {
 impl Explain for SuitesError {
     fn class(&self) -> Class {
         match self {
+            Self::Net { source, .. } if source.is_not_found() => Class::Input,
             Self::Net { source, .. } => source.class(),
             Self::Store { source, .. } if source.is_no_space() => Class::Limit,
             Self::NoIndex { .. } => Class::Input,
@@ -177,6 +178,9 @@ impl Explain for SuitesError {
 
     fn hints(&self) -> Vec<String> {
         match self {
+            Self::Net { source, .. } if source.is_not_found() => vec![
+                "the mirror has no such suite: choose `bullseye`, `bookworm`, `trixie`, `forky` or `sid` with `--suite`, or a mirror that has it with `--mirror URL`".to_owned(),
+            ],
             Self::Net { source, .. } => source.hints(),
             Self::Freshness {
                 suite,

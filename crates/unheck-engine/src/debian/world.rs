@@ -12,14 +12,14 @@ use super::contents::{ContentsError, Libraries};
 use super::mirror::Mirror;
 use super::suites::{Listed, Suites};
 use super::usrmerge;
-use crate::close::{DebFacts, DebFile, World};
+use crate::close::{DebFacts, DebFile, Providers, World};
 use crate::explain::{Class, Explain};
 use crate::net::{Net, NetError, Want};
 use crate::platform::Platform;
 use crate::scan::{ScanError, scan_pack};
 
 /// Raised whenever the pack of the same archive would differ.
-const UNPACKER: &str = "deb 1";
+const UNPACKER: &str = "deb 2";
 
 /// Debian packages of one platform, behind a mirror.
 pub struct DebWorld<'a> {
@@ -243,10 +243,7 @@ impl World for DebWorld<'_> {
         Ok(known.get(package).cloned().unwrap_or_default())
     }
 
-    fn providers(
-        &self,
-        file_names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, Vec<(String, TreePath)>>, WorldError> {
+    fn providers(&self, file_names: &BTreeSet<String>) -> Result<Providers, WorldError> {
         let mut found = BTreeMap::new();
         for table in self.tables()?.iter() {
             table.find(file_names, &mut found);
@@ -353,10 +350,9 @@ struct PackSink {
 
 impl Visitor for PackSink {
     fn entry(&mut self, entry: &Entry, content: &mut dyn std::io::Read) -> std::io::Result<()> {
-        // Set-user-id and set-group-id bits never ship: nothing in an artifact changes its user.
         let member = Member {
             path: entry.path.clone(),
-            mode: entry.mode & 0o1777,
+            mode: entry.mode,
             mtime: entry.mtime,
         };
         let added = match &entry.kind {

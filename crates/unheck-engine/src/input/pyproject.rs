@@ -21,6 +21,15 @@ struct Pyproject {
 pub(super) struct Tool {
     /// `[tool.unheck]`.
     pub(super) unheck: Option<Config>,
+    /// `[tool.uv]`, of which one key matters here; the resolver reads the others.
+    #[serde(default)]
+    uv: Uv,
+}
+
+#[derive(Deserialize, Default)]
+struct Uv {
+    /// Whether the project is installed: `false` also where it has a build backend.
+    package: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +73,10 @@ pub(super) fn merge(project: &mut Project) -> Result<(), ReadProjectError> {
     project.description = table.description;
     project.requires_python = table.requires_python;
     project.scripts = table.scripts;
-    project.build_system = document.build_system.is_some();
+    project.build_system = document
+        .tool
+        .uv
+        .package
+        .unwrap_or(document.build_system.is_some());
     Ok(())
 }

@@ -169,6 +169,7 @@ mod tests {
     use crate::lock::*;
     use unheck_base::TreePath;
 
+    #[expect(clippy::too_many_lines, reason = "one value with every field")]
     fn sample() -> Lock {
         let wheel = Wheel {
             name: "demo-1.0-py3-none-any.whl".to_owned(),

@@ -13,8 +13,7 @@ fn reason(text: &str) -> String {
     let class = text.lines().next().unwrap();
     let cause = text
         .lines()
-        .filter(|line| !line.starts_with("hint: "))
-        .next_back()
+        .rfind(|line| !line.starts_with("hint: "))
         .unwrap();
     format!("{class}: {cause}")
 }
@@ -74,7 +73,7 @@ fn every_hostile_wheel_is_refused_for_its_own_reason() {
                 dist-info-name: Input: the directory `other-1.0.dist-info` is for another distribution or version, or there twice
                 duplicate: Input: member `demo/__init__.py` is refused: it is there twice
                 symlink: Input: member `demo/link` is refused: it is a symlink, only regular files and directories are allowed
-                setuid: harmless
+                setuid: Input: member `demo/special` is refused: it is a set-user-id or set-group-id file, only regular files and directories are allowed
                 device: Input: member `demo/special` is refused: it is a device, only regular files and directories are allowed
                 fifo: Input: member `demo/special` is refused: it is a pipe, only regular files and directories are allowed
                 prefix: Input: the archive's central directory is refused: bytes stand before the first member's header
@@ -181,13 +180,13 @@ fn every_hostile_deb_is_refused_for_its_own_reason() {
     absolute: Input: the path is absolute
     nul: Input: entry `PaxHeaders/0` of `data.tar` is no file and yet has content
     non-utf8: Input: the path is not UTF-8
-    escape-codes: BUILT
+    escape-codes: Input: the Debian package `libdemo1` has `usr/\u{1b}[31mred`, a name with control characters: it does not ship
     char-device: Input: entry `./dev/null` of `data.tar` is a device node
     block-device: Input: entry `./dev/sda` of `data.tar` is a device node
     fifo: Input: entry `./run/pipe` of `data.tar` is a fifo
-    setuid: BUILT
-    symlink-escape: BUILT
-    symlink-absolute-escape: BUILT
+    setuid: Input: the Debian package `libdemo1` has `usr/bin/su`, a program that changes its user or group: it does not ship
+    symlink-escape: Input: the Debian package `libdemo1` has `usr/lib/away`, a link that climbs over the root: `../../../../tmp`: it does not ship
+    symlink-absolute-escape: Input: the Debian package `libdemo1` has `usr/lib/away`, a link that climbs over the root: `/../../etc`: it does not ship
     hardlink-outside: Input: the path climbs out with `..`
     hardlink-absolute: Input: the path is absolute
     hardlink-missing: Input: entry `usr/lib/hard` of `data.tar` is a hard link to no file before it

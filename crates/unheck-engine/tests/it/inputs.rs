@@ -28,10 +28,13 @@ fn demo(version: &str) -> (WheelBuilder, String) {
     (wheel, digest)
 }
 
+/// Name and text of files of a project.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
 #[test]
 fn requirements_follow_includes_constraints_markers_extras_and_hashes() {
     let hash = format!("demo==1.0 --hash=sha256:{}\n", demo("1.0").1);
-    let cases: [(&str, &[(&str, &str)], &str); 7] = [
+    let cases: [(&str, Files<'_>, &str); 7] = [
         (
             "plain",
             &[("requirements.txt", "demo\n")],
@@ -184,14 +187,14 @@ fn a_pylock_is_taken_as_it_is() {
         .file("main.py", "")
         .file("pylock.toml", lock(&"0".repeat(64)));
     insta::assert_snapshot!(fixture.redact(&other.refused(&other.run)), @r"
-        Outside
+        Input
         cannot lock
         cannot fetch what the lock needs
         a download failed
         - cannot fetch `demo-1.0-py3-none-any.whl` from `[index]/files/demo/demo-1.0-py3-none-any.whl`
         `[index]/files/demo/demo-1.0-py3-none-any.whl` gives a file with the digest `sha256:[sha256]`, not `sha256:[sha256]`
         cannot fetch 1 of 1 files
-        hint: check the network and the addresses, then run the same command again: what arrived is kept
+        hint: the file is not the one that was locked or listed: find out who changed it before you trust it, then `unheck lock`
         ");
     other.assert_nothing_written();
 }
@@ -222,14 +225,14 @@ fn a_uv_lock_is_taken_as_it_is() {
     fs_err::remove_dir_all(&fixture.run.store).unwrap();
     let text = fixture.refused(&fixture.run);
     insta::assert_snapshot!(text, @r"
-    Outside
+    Input
     cannot lock
     cannot fetch what the lock needs
     a download failed
     - cannot fetch `demo-1.0-py3-none-any.whl` from `[index]/files/demo/demo-1.0-py3-none-any.whl`
     `[index]/files/demo/demo-1.0-py3-none-any.whl` gives a file with the digest `sha256:[sha256]`, not `sha256:[sha256]`
     cannot fetch 1 of 1 files
-    hint: check the network and the addresses, then run the same command again: what arrived is kept
+    hint: the file is not the one that was locked or listed: find out who changed it before you trust it, then `unheck lock`
     ");
 }
 

@@ -1,6 +1,10 @@
 //! The whole pipeline on loopback: project → lock → layers → image, and every way in which that
 //! ends with a message instead.
 #![expect(clippy::unwrap_used, reason = "test code: a panic is the report")]
+#![expect(
+    clippy::too_many_lines,
+    reason = "the expected text stands beside what it is of"
+)]
 
 mod build;
 mod closure;

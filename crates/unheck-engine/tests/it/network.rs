@@ -104,14 +104,14 @@ fn what_stays_broken_is_the_world_s_fault() {
     hint: check the network and the addresses, then run the same command again: what arrived is kept
     ");
     insta::assert_snapshot!(wheel(Fault::Flip(300)), @r"
-    Outside
+    Input
     cannot lock
     cannot fetch what the lock needs
     a download failed
     - cannot fetch `hello_lib-1.0-py3-none-any.whl` from `[index]/files/hello-lib/hello_lib-1.0-py3-none-any.whl`
     `[index]/files/hello-lib/hello_lib-1.0-py3-none-any.whl` gives a file with the digest `sha256:[sha256]`, not `sha256:[sha256]`
     cannot fetch 1 of 1 files
-    hint: check the network and the addresses, then run the same command again: what arrived is kept
+    hint: the file is not the one that was locked or listed: find out who changed it before you trust it, then `unheck lock`
     ");
     insta::assert_snapshot!(mirror(&deb, Fault::Status(503)), @r"
     Outside

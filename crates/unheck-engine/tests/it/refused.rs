@@ -140,14 +140,14 @@ fn bytes_that_do_not_have_the_hash_of_the_index_are_refused() {
     let wheel = WheelBuilder::new("liar", "1.0").file("liar.py", "");
     let fixture = Fixture::world(World::basic().wheel_with(&wheel, lying)).requirements("liar\n");
     insta::assert_snapshot!(fixture.refused(&fixture.run), @r"
-    Outside
+    Input
     cannot lock
     cannot fetch what the lock needs
     a download failed
     - cannot fetch `liar-1.0-py3-none-any.whl` from `[index]/files/liar/liar-1.0-py3-none-any.whl`
     `[index]/files/liar/liar-1.0-py3-none-any.whl` gives a file with the digest `sha256:[sha256]`, not `sha256:[sha256]`
     cannot fetch 1 of 1 files
-    hint: check the network and the addresses, then run the same command again: what arrived is kept
+    hint: the file is not the one that was locked or listed: find out who changed it before you trust it, then `unheck lock`
     ");
     fixture.assert_nothing_written();
 
@@ -157,14 +157,14 @@ fn bytes_that_do_not_have_the_hash_of_the_index_are_refused() {
     };
     let fixture = Fixture::world(World::basic().wheel_with(&wheel, lying)).requirements("liar\n");
     insta::assert_snapshot!(fixture.refused(&fixture.run), @r"
-    Outside
+    Input
     cannot lock
     cannot fetch what the lock needs
     a download failed
     - cannot fetch `liar-1.0-py3-none-any.whl` from `[index]/files/liar/liar-1.0-py3-none-any.whl`
     `[index]/files/liar/liar-1.0-py3-none-any.whl` announces 810 bytes, not 811
     cannot fetch 1 of 1 files
-    hint: check the network and the addresses, then run the same command again: what arrived is kept
+    hint: the file is not the one that was locked or listed: find out who changed it before you trust it, then `unheck lock`
     ");
     fixture.assert_nothing_written();
 }

@@ -192,7 +192,7 @@ fn an_index_never_goes_back() {
 #[test]
 fn wrong_digests_of_indexes_and_packages_are_refused() {
     insta::assert_snapshot!(refused_with(SuiteLie::PackagesHash), @r"
-    Outside
+    Input
     cannot lock
     cannot use the Debian suite
     cannot fetch the index of the suite `trixie`
@@ -200,10 +200,10 @@ fn wrong_digests_of_indexes_and_packages_are_refused() {
     - cannot fetch `trixie-updates amd64` from `[mirror]/debian/dists/trixie-updates/main/binary-amd64/Packages.xz`
     `[mirror]/debian/dists/trixie-updates/main/binary-amd64/Packages.xz` gives a file with the digest `sha256:[sha256]`, not `sha256:[sha256]`
     cannot fetch 1 of 3 files
-    hint: check the network and the addresses, then run the same command again: what arrived is kept
+    hint: the file is not the one that was locked or listed: find out who changed it before you trust it, then `unheck lock`
     ");
     insta::assert_snapshot!(refused_with(SuiteLie::DebHash("tzdata".to_owned())), @r"
-    Outside
+    Input
     cannot lock
     cannot look into a Debian package
     cannot fetch Debian packages
@@ -211,7 +211,7 @@ fn wrong_digests_of_indexes_and_packages_are_refused() {
     - cannot fetch `tzdata 2025b-4+deb13u1` from `[mirror]/debian/pool/main/t/tzdata/tzdata_2025b-4+deb13u1_all.deb`
     `[mirror]/debian/pool/main/t/tzdata/tzdata_2025b-4+deb13u1_all.deb` gives a file with the digest `sha256:[sha256]`, not `sha256:[sha256]`
     cannot fetch 1 of 1 files
-    hint: check the network and the addresses, then run the same command again: what arrived is kept
+    hint: the file is not the one that was locked or listed: find out who changed it before you trust it, then `unheck lock`
     ");
     for lie in [
         SuiteLie::PackagesSize,
@@ -282,14 +282,14 @@ fn a_suite_that_is_not_there_is_named() {
     let fixture = Fixture::new().requirements("");
     let unknown = fixture.with(|run| run.suite = "trixxie".to_owned());
     insta::assert_snapshot!(fixture.refused(&unknown), @r"
-    Outside
+    Input
     cannot lock
     cannot use the Debian suite
     cannot fetch the index of the suite `trixxie`
     cannot read `[mirror]/debian/dists/trixxie/InRelease`
     cannot read from `[mirror]` (0 bytes came)
     the server answers `404 Not Found`
-    hint: check the network and the addresses, then run the same command again: what arrived is kept
+    hint: the mirror has no such suite: choose `bullseye`, `bookworm`, `trixie`, `forky` or `sid` with `--suite`, or a mirror that has it with `--mirror URL`
     ");
     let odd = fixture.with(|run| run.suite = "../../secret".to_owned());
     let text = fixture.refused(&odd);

@@ -182,5 +182,9 @@ fn read_mode(attributes: u32, is_dir: bool) -> Result<bool, MemberProblem> {
     if is_dir_type && !is_dir {
         return Err(MemberProblem::FileType("directory by its mode only"));
     }
+    // It would run as somebody else than who starts it; no installer keeps these bits.
+    if !is_dir && mode & 0o6000 != 0 {
+        return Err(MemberProblem::FileType("set-user-id or set-group-id file"));
+    }
     Ok(!is_dir && mode & 0o111 != 0)
 }

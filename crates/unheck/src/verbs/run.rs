@@ -22,7 +22,11 @@ pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failur
         args: args.args.clone(),
         platform: args.platform,
         env: args.env.iter().cloned().collect(),
-        network: !args.no_network,
+        network: match (args.network, args.no_network) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
         interactive: true,
     };
     let ran = run_image(&session, &args.artifact, &options)?;

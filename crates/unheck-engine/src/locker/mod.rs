@@ -1,19 +1,21 @@
 //! From a project to a lock: resolve, fetch, scan, close. Start at [`make_lock`].
 
+mod error;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use unheck_base::TreePath;
-use unheck_resolve::{Artifact, LockError, ResolveError};
+use unheck_resolve::Artifact;
 use url::Url;
 
-use crate::backend::{BackendError, RequiresRequest, lock_requires};
-use crate::close::{CloseError, Closure, Request, Shipped, Unmet, World as _, close};
-use crate::debian::{DebWorld, Suites, SuitesError, SuitesRequest, WorldError, parse_glibc};
+use crate::assemble::{AppPart, assemble};
+use crate::backend::{RequiresRequest, lock_requires};
+use crate::close::{CloseError, Closure, Request, Shipped, World as _, close};
+use crate::debian::{DebWorld, Suites, SuitesRequest, parse_glibc};
 use crate::event::{Event, Stage};
-use crate::explain::{Class, Explain};
-use crate::input::{AppFiles, Kind, LockOptions, Project, ReadProjectError, inputs_digest};
+use crate::input::{AppFiles, Kind, LockOptions, Project, inputs_digest};
 use crate::interpreter::{ChooseError, choose, glibc};
 use crate::layout::Layout;
 use crate::lock::{
@@ -21,138 +23,12 @@ use crate::lock::{
 };
 use crate::net::{NetError, Want};
 use crate::platform::Platform;
-use crate::provider::ProviderError;
-use crate::scan::{ArchiveFacts, NativeUse, ScanError, scan_pack};
+use crate::scan::{ArchiveFacts, NativeUse, scan_pack};
 use crate::session::Session;
 use crate::tree::Origin;
-use crate::wheels::{InstalledWheel, UseWheelError, install, open_wheel};
+use crate::wheels::{InstalledWheel, install, open_wheel};
 
-/// A lock cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum MakeLockError {
-    /// The project's files cannot be read.
-    #[error("cannot read the project")]
-    Project(#[from] ReadProjectError),
-    /// The Debian suites cannot be used.
-    #[error("cannot use the Debian suite")]
-    Suites(#[from] SuitesError),
-    /// No interpreter fits.
-    #[error("no interpreter fits")]
-    Interpreter(#[from] ChooseError),
-    /// An interpreter that is not from Debian cannot be used.
-    #[error("cannot use the interpreter")]
-    Provider(#[from] ProviderError),
-    /// The requirements have no solution, or the index fails.
-    #[error("cannot resolve the requirements of `{project}` for {platform}")]
-    Resolve {
-        /// The project.
-        project: String,
-        /// The platform.
-        platform: Platform,
-        /// Why not.
-        #[source]
-        source: Box<ResolveError>,
-    },
-    /// A lock of another tool cannot be taken.
-    #[error("cannot take the versions that `{project}` has locked for {platform}")]
-    Locked {
-        /// The project.
-        project: String,
-        /// The platform.
-        platform: Platform,
-        /// Why not.
-        #[source]
-        source: Box<LockError>,
-    },
-    /// A distribution has no wheel for the platform and would have to be compiled.
-    #[error("`{name}` has no wheel for {platform} with Python {python}: it comes as {what}")]
-    Source {
-        /// The distribution with its version.
-        name: String,
-        /// The platform.
-        platform: Platform,
-        /// The interpreter's version.
-        python: String,
-        /// What it comes as.
-        what: String,
-        /// Tags of the wheels that there are.
-        tags: Vec<String>,
-    },
-    /// Wheels or packages cannot be fetched.
-    #[error("cannot fetch what the lock needs")]
-    Net(#[from] NetError),
-    /// A wheel cannot be used.
-    #[error("cannot look into a distribution")]
-    Wheel(#[from] UseWheelError),
-    /// A Debian package cannot be used.
-    #[error("cannot look into a Debian package")]
-    World(#[from] WorldError),
-    /// An archive cannot be scanned.
-    #[error("cannot look into an archive")]
-    Scan(#[from] ScanError),
-    /// Needs that nothing serves.
-    #[error("{} that no package serves", if .0.len() == 1 { "a need".to_owned() } else { format!("{} needs", .0.len()) })]
-    Unmet(Vec<Unmet>),
-    /// What the build backend of the project needs cannot be had.
-    #[error("cannot lock what builds the project's own wheel")]
-    Backend(#[from] Box<BackendError>),
-}
-
-impl Explain for MakeLockError {
-    fn class(&self) -> Class {
-        let fault = |fault| match fault {
-            unheck_resolve::Fault::Input => Class::Input,
-            unheck_resolve::Fault::World => Class::Outside,
-            unheck_resolve::Fault::Bug => Class::Bug,
-        };
-        match self {
-            Self::Project(error) => error.class(),
-            Self::Suites(error) => error.class(),
-            Self::Interpreter(error) => error.class(),
-            Self::Provider(error) => error.class(),
-            Self::Resolve { source, .. } => fault(source.fault()),
-            Self::Locked { source, .. } => fault(source.fault()),
-            Self::Source { .. } | Self::Unmet(_) => Class::Input,
-            Self::Net(error) => error.class(),
-            Self::Wheel(error) => error.class(),
-            Self::World(error) => error.class(),
-            Self::Scan(_) => Class::Outside,
-            Self::Backend(error) => error.class(),
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Project(error) => error.hints(),
-            Self::Suites(error) => error.hints(),
-            Self::Interpreter(error) => error.hints(),
-            Self::Provider(error) => error.hints(),
-            Self::Resolve { source, .. } => source.hints().to_vec(),
-            Self::Locked { source, .. } => match &**source {
-                LockError::Project(error) => error.hints().to_vec(),
-                LockError::NoWheel { hints, .. } => hints.clone(),
-                _ => vec!["renew that lock with the tool that wrote it".to_owned()],
-            },
-            Self::Source { tags, name, .. } => {
-                let mut hints = Vec::new();
-                if !tags.is_empty() {
-                    hints.push(format!("there are wheels for: {}", tags.join(", ")));
-                }
-                let project = name.split(' ').next().unwrap_or(name);
-                hints.push(format!(
-                    "pin a version of `{project}` that has a wheel, choose another Python with `--python`, or put a wheel of it into a directory and add `--find-links DIR`"
-                ));
-                hints
-            }
-            Self::Net(error) => error.hints(),
-            Self::Wheel(error) => error.hints(),
-            Self::World(error) => error.hints(),
-            Self::Unmet(list) => list.iter().flat_map(Explain::hints).collect(),
-            Self::Scan(_) => Vec::new(),
-            Self::Backend(error) => error.hints(),
-        }
-    }
-}
+pub use error::MakeLockError;
 
 /// Resolves, fetches and closes everything for every platform of `options`.
 ///
@@ -213,6 +89,11 @@ pub fn make_lock(
         .map_err(Box::new)?;
     }
     merge(&mut lock, parts);
+    // What cannot become a tree must not become a lock: files that two parts want, and what no
+    // artifact may have, are found here, before anything is written.
+    for target in &lock.plan.targets {
+        assemble(session.store(), &lock, target, &AppPart::default()).map_err(Box::new)?;
+    }
     Ok(lock)
 }
 

@@ -180,12 +180,23 @@ fn members_that_are_no_plain_files_are_refused() {
 #[test]
 fn mode_bits_are_normalised() {
     let mut files = vec![file("a", "1"), file("b", "2"), file("c", "3")];
-    files[0].mode = 0o104_777;
-    files[1].mode = 0o101_666;
+    files[0].mode = 0o101_777;
+    files[1].mode = 0o100_666;
     files[2].mode = 0;
     let wheel = open(&zip(&wheel_files(&files), &Around::default())).unwrap();
     let modes: Vec<u32> = wheel.members().iter().map(|m| m.mode()).take(3).collect();
     assert_eq!(modes, [0o755, 0o644, 0o644]);
+}
+
+#[test]
+fn files_that_change_who_runs_them_are_refused() {
+    for mode in [0o104_755, 0o102_755] {
+        let mut files = vec![file("a", "1")];
+        files[0].mode = mode;
+        let error = open(&zip(&wheel_files(&files), &Around::default())).unwrap_err();
+        let text = format!("{error:?}");
+        assert!(text.contains("set-user-id"), "{text}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Runs an image on this machine, in the sandbox: [`run_image`].
 //!
 //! The image's user, environment, directory and command hold; the root is read-only and what is
-//! written to `/tmp` vanishes. With the host's network, so that a server can be reached.
+//! written to `/tmp` vanishes. With the network of the host where the image exposes a port.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -306,6 +306,10 @@ fn urls(lock: &toml::Table, mirror: &str) -> Vec<String> {
 }
 
 /// Runs a command to its end and asks the kernel what it used.
+#[expect(
+    clippy::zombie_processes,
+    reason = "`wait4` waits for the child, and says what it used"
+)]
 fn measure(command: &mut Command) -> Figure {
     let start = Instant::now();
     // A process group of its own, so that a stopped benchmark leaves nothing behind.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use unheck_base::{Digest, TreePath};
 
@@ -161,16 +162,18 @@ impl Builder<'_> {
                 Content::inline(self.attempt.text),
             ),
         );
-        let mut layers = Vec::new();
-        for planned in plan(&tree, self.target) {
-            if planned.name != LayerName::App {
-                layers.push(write_layer(
-                    store,
-                    &planned,
-                    self.attempt.request.compression.for_layers(),
-                )?);
-            }
-        }
+        let compression = self.attempt.request.compression;
+        let planned: Vec<_> = plan(&tree, self.target)
+            .into_iter()
+            .filter(|planned| planned.name != LayerName::App)
+            .collect();
+        let write = |planned: &_| write_layer(store, planned, compression.for_layers());
+        // Side by side where one compressor needs little memory; else it has threads of its own.
+        let layers: Vec<WrittenLayer> = if compression.is_light() {
+            planned.par_iter().map(write).collect::<Result<_, _>>()?
+        } else {
+            planned.iter().map(write).collect::<Result<_, _>>()?
+        };
         let remembered = Remembered {
             layers: layers.clone(),
             trimmed: summary(&removed, &stripped),

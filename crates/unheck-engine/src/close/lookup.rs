@@ -126,10 +126,12 @@ impl<W: World> Closer<'_, W> {
         let request = self.request;
         // A relative path is a file of the distribution's own, which the loader never looks for.
         let own_file = |name: &String| name.contains('/') && !name.starts_with('/');
+        let announced = std::mem::take(&mut self.announced);
         let uses: Vec<&(Origin, NativeUse)> = request
             .native
             .iter()
             .filter(|(_, one)| !is_test_path(one.path.as_str()) && !one.names.iter().all(own_file))
+            .chain(&announced)
             .collect();
         let mut open = Vec::new();
         for (origin, one) in uses {
@@ -153,10 +155,9 @@ impl<W: World> Closer<'_, W> {
                     self.ship(&package, &path, &reason(&path, one))?;
                 }
                 None => self.closure.notes.push(format!(
-                    "{origin} may open {} (`{}` line {}), which no package of the suite has",
+                    "{origin} may open {} (`{}`), which no package of the suite has",
                     one.names.join(" or "),
-                    one.path,
-                    one.line
+                    place(one)
                 )),
             }
         }
@@ -240,7 +241,15 @@ impl<W: World> Closer<'_, W> {
 }
 
 fn reason(path: &TreePath, one: &NativeUse) -> String {
-    format!("{} <- {}:{}", path.file_name(), one.path, one.line)
+    format!("{} <- {}", path.file_name(), place(one))
+}
+
+/// `file:line` of source, the file alone of an object.
+fn place(one: &NativeUse) -> String {
+    match one.line {
+        0 => one.path.to_string(),
+        line => format!("{}:{line}", one.path),
+    }
 }
 
 /// `libpango-1.0` of `libpango-1.0.so.0`, `pango-1.0` and `libpango-1.0`.

@@ -301,6 +301,8 @@ struct Closer<'w, W: World> {
     /// Interesting symbols that objects take from others, for rules.
     symbols: BTreeSet<String>,
     applied: BTreeSet<&'static str>,
+    /// What objects say that they open, in their notes.
+    announced: Vec<(Origin, NativeUse)>,
     unmet: Vec<Unmet>,
 }
 
@@ -324,6 +326,7 @@ impl<'w, W: World> Closer<'w, W> {
             sonames: BTreeSet::new(),
             symbols: BTreeSet::new(),
             applied: BTreeSet::new(),
+            announced: Vec::new(),
             unmet: Vec::new(),
         }
     }
@@ -427,6 +430,7 @@ impl<'w, W: World> Closer<'w, W> {
                     continue;
                 }
                 self.symbols.extend(shipped.object.imported.iter().cloned());
+                self.announce(&shipped);
                 self.loader(&shipped)?;
                 let needed = shipped.object.needed.clone();
                 for soname in needed {
@@ -438,6 +442,21 @@ impl<'w, W: World> Closer<'w, W> {
             self.ask_contents(open)?;
         }
         Ok(())
+    }
+
+    /// Takes in what an object says of itself that it opens (`.note.dlopen`, UAPI "ELF dlopen
+    /// metadata"), but for what it calls a seldom used feature.
+    fn announce(&mut self, shipped: &Shipped) {
+        for note in &shipped.object.dlopen_notes {
+            if note.priority != unheck_elf::Priority::Suggested {
+                let one = NativeUse {
+                    path: shipped.path.clone(),
+                    line: 0,
+                    names: note.sonames.clone(),
+                };
+                self.announced.push((shipped.origin.clone(), one));
+            }
+        }
     }
 
     /// The program interpreter of an executable must stand where the kernel looks.

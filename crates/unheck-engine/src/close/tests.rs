@@ -391,7 +391,7 @@ fn names_in_source_are_served_by_the_first_that_exists_and_noted_otherwise() {
     assert_eq!(
         closure.notes,
         [
-            "distribution demo may open libnowhere.so.1 (`site/demo/load.py` line 7), which no package of the suite has"
+            "distribution demo may open libnowhere.so.1 (`site/demo/load.py:7`), which no package of the suite has"
         ]
     );
 }
@@ -471,4 +471,50 @@ fn objects_of_another_machine_ask_for_nothing() {
         object: Arc::new(arm),
     });
     assert!(close(&world(), &request).is_ok());
+}
+
+#[test]
+fn what_an_object_says_that_it_opens_ships_unless_seldom_used() {
+    let mut world = world();
+    for (package, path, soname) in [
+        (
+            "libzstd1",
+            "usr/lib/x86_64-linux-gnu/libzstd.so.1",
+            "libzstd.so.1",
+        ),
+        (
+            "libbpf1",
+            "usr/lib/x86_64-linux-gnu/libbpf.so.1",
+            "libbpf.so.1",
+        ),
+    ] {
+        world
+            .debs
+            .insert(package, library(vec![(path, elf(soname, &[]))]));
+    }
+    let note = |soname: &str, priority| unheck_elf::DlopenNote {
+        sonames: vec![soname.to_owned()],
+        feature: None,
+        description: None,
+        priority,
+    };
+    let mut object = object(None, &[]);
+    object.dlopen_notes = vec![
+        note("libzstd.so.1", unheck_elf::Priority::Recommended),
+        note("libbpf.so.1", unheck_elf::Priority::Suggested),
+    ];
+    let mut request = request();
+    request.objects.push(Shipped {
+        path: at("site/demo.so"),
+        origin: Origin::Distribution("demo".to_owned()),
+        object: Arc::new(object),
+    });
+    let text = dump(close(&world, &request));
+    assert!(
+        text.contains(
+            "libzstd1: usr/lib/x86_64-linux-gnu/libzstd.so.1 (libzstd.so.1 <- site/demo.so)"
+        ),
+        "{text}"
+    );
+    assert!(!text.contains("libbpf"), "{text}");
 }

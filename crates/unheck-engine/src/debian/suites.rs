@@ -253,8 +253,7 @@ impl Suites {
         let mut wants = Vec::new();
         let mut indexes = Vec::new();
         for loaded in &self.releases {
-            let path = format!("main/binary-{}/Packages.xz", platform.architecture());
-            let (index, digest, size) = loaded.index(&path)?;
+            let (path, (index, digest, size)) = loaded.packages_index(platform)?;
             wants.push(Want {
                 label: format!("{} {}", loaded.name, platform.architecture()),
                 urls: loaded.index_urls(mirror, &index),
@@ -272,7 +271,7 @@ impl Suites {
         let mut tables = Vec::new();
         let mut locked = Vec::new();
         for (loaded, (path, digest)) in self.releases.iter().zip(indexes) {
-            tables.push(Table::load(net.store(), loaded, digest)?);
+            tables.push(Table::load(net.store(), loaded, &path, digest)?);
             locked.push(Suite {
                 name: loaded.name.clone(),
                 archive: loaded.archive,
@@ -483,6 +482,26 @@ fn check(
 }
 
 impl Loaded {
+    /// The Packages index of a platform. The gzip form is a third longer than the xz form and
+    /// decompresses five times as fast, which is the quicker way from 6 MB/s on.
+    fn packages_index(
+        &self,
+        platform: Platform,
+    ) -> Result<(String, (TreePath, Digest, u64)), SuitesError> {
+        let path = |extension: &str| {
+            format!(
+                "main/binary-{}/Packages.{extension}",
+                platform.architecture()
+            )
+        };
+        let gzip = path("gz");
+        if let Ok(found) = self.index(&gzip) {
+            return Ok((gzip, found));
+        }
+        let xz = path("xz");
+        self.index(&xz).map(|found| (xz, found))
+    }
+
     fn index(&self, path: &str) -> Result<(TreePath, Digest, u64), SuitesError> {
         let missing = || SuitesError::NoIndex {
             suite: self.name.clone(),
@@ -509,7 +528,12 @@ impl Loaded {
 }
 
 impl Table {
-    fn load(store: &Store, loaded: &Loaded, digest: Digest) -> Result<Self, SuitesError> {
+    fn load(
+        store: &Store,
+        loaded: &Loaded,
+        path: &str,
+        digest: Digest,
+    ) -> Result<Self, SuitesError> {
         let suite = || loaded.name.clone();
         let packages = |source| SuitesError::Packages {
             suite: suite(),
@@ -525,7 +549,7 @@ impl Table {
             Some(text) => text,
             None => {
                 let blob = store.open_verified(&digest).map_err(failed)?;
-                let text = decompress(blob).map_err(|error| match store.verify(&digest) {
+                let text = decompress(path, blob).map_err(|error| match store.verify(&digest) {
                     Err(damage @ StoreError::Corrupt(_)) => failed(damage),
                     _ => packages(error),
                 })?;
@@ -564,9 +588,9 @@ const DROPPED: &[&[u8]] = &[
 ];
 
 /// The text of an index without the fields that nobody asks for.
-fn decompress(blob: impl std::io::Read) -> Result<Vec<u8>, PackagesError> {
+fn decompress(path: &str, blob: impl std::io::Read) -> Result<Vec<u8>, PackagesError> {
     use std::io::BufRead as _;
-    let reader = unheck_deb::contents::decompress("Packages.xz", blob)
+    let reader = unheck_deb::contents::decompress(path, blob)
         .map_err(|error| PackagesError::Decompress(std::io::Error::other(error)))?;
     let mut reader = std::io::BufReader::with_capacity(256 << 10, reader.take(MAX_PACKAGES + 1));
     let mut text = Vec::new();

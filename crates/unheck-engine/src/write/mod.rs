@@ -29,6 +29,14 @@ impl Default for Compression {
 }
 
 impl Compression {
+    /// Whether several compressors fit into memory side by side (some 25 MB each).
+    pub const fn is_light(self) -> bool {
+        match self {
+            Self::Zstd(level) => level <= 6,
+            Self::Gzip(_) => true,
+        }
+    }
+
     /// The same for the writer of layers.
     pub const fn for_layers(self) -> unheck_oci::layer::Compression {
         match self {

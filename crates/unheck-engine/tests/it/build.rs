@@ -278,7 +278,7 @@ fn the_lock_is_sorted_text_with_a_reason_for_every_file() {
     signed-by = ["3671C079135947401891240504DD11B2CBE261CA"]
 
     [tool.unheck.targets.suites.indexes]
-    "main/binary-amd64/Packages.xz" = "sha256:[sha256]"
+    "main/binary-amd64/Packages.gz" = "sha256:[sha256]"
 
     [[tool.unheck.targets.suites]]
     name = "trixie-updates"
@@ -288,7 +288,7 @@ fn the_lock_is_sorted_text_with_a_reason_for_every_file() {
     signed-by = ["3671C079135947401891240504DD11B2CBE261CA"]
 
     [tool.unheck.targets.suites.indexes]
-    "main/binary-amd64/Packages.xz" = "sha256:[sha256]"
+    "main/binary-amd64/Packages.gz" = "sha256:[sha256]"
 
     [[tool.unheck.targets.suites]]
     name = "trixie-security"
@@ -298,7 +298,7 @@ fn the_lock_is_sorted_text_with_a_reason_for_every_file() {
     signed-by = ["3671C079135947401891240504DD11B2CBE261CA"]
 
     [tool.unheck.targets.suites.indexes]
-    "main/binary-amd64/Packages.xz" = "sha256:[sha256]"
+    "main/binary-amd64/Packages.gz" = "sha256:[sha256]"
     "#);
     let chosen =
         ["libc6", "python3.13-minimal", "libssl3t64"].map(|name| format!("name = \"{name}\"\n"));

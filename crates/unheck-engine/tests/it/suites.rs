@@ -197,8 +197,8 @@ fn wrong_digests_of_indexes_and_packages_are_refused() {
     cannot use the Debian suite
     cannot fetch the index of the suite `trixie`
     a download failed
-    - cannot fetch `trixie-updates amd64` from `[mirror]/debian/dists/trixie-updates/main/binary-amd64/Packages.xz`
-    `[mirror]/debian/dists/trixie-updates/main/binary-amd64/Packages.xz` gives a file with the digest `sha256:[sha256]`, not `sha256:[sha256]`
+    - cannot fetch `trixie-updates amd64` from `[mirror]/debian/dists/trixie-updates/main/binary-amd64/Packages.gz`
+    `[mirror]/debian/dists/trixie-updates/main/binary-amd64/Packages.gz` gives a file with the digest `sha256:[sha256]`, not `sha256:[sha256]`
     cannot fetch 1 of 3 files
     hint: the file is not the one that was locked or listed: find out who changed it before you trust it, then `unheck lock`
     ");

@@ -29,21 +29,22 @@ const CODE: &[(&str, &str)] = &[
 const HOMES: &[&str] = &["/home/", "/Users/", "/root/"];
 const IMAGE_HOME: &str = "/home/nonroot";
 
-/// Hosts of indexes, mirrors and registries that are wrong also outside an address.
+/// Hosts of indexes, mirrors and registries that are wrong also outside an address; in two parts, so
+/// that this list does not break its own rule.
 const SERVERS: &[&str] = &[
-    "deb.debian.org",
-    "ftp.debian.org",
-    "index.crates.io",
-    "pypi.org",
-    "pythonhosted.org",
-    "registry-1.docker.io",
-    "security.debian.org",
-    "snapshot.debian.org",
-    "static.crates.io",
+    concat!("deb", ".debian.org"),
+    concat!("ftp", ".debian.org"),
+    concat!("index", ".crates.io"),
+    concat!("pypi", ".org"),
+    concat!("pythonhosted", ".org"),
+    concat!("registry-1", ".docker.io"),
+    concat!("security", ".debian.org"),
+    concat!("snapshot", ".debian.org"),
+    concat!("static", ".crates.io"),
 ];
 
 /// Places that need one of them, by file: the address that is used where nothing is configured.
-const EXCEPTIONS: &[(&str, &str)] = &[("crates/unheck/src/apt.rs", "deb.debian.org")];
+const EXCEPTIONS: &[(&str, &str)] = &[("crates/unheck/src/apt.rs", concat!("deb", ".debian.org"))];
 
 /// Hosts of specifications and documents, and names that no network has (RFC 2606, RFC 6761).
 const DOCUMENTS: &[&str] = &[

@@ -189,7 +189,7 @@ const MAX_FILES: usize = 200_000;
 const MAX_BYTES: u64 = 8 << 30;
 
 /// Lists and hashes what ships of the project's directory: everything but what `.gitignore`
-/// files, [`NEVER`] rules and `exclude` leave out. A script is one file.
+/// files, rules for what never ships and `exclude` leave out. A script is one file.
 ///
 /// # Errors
 /// [`AppFilesError`] when a file cannot be read or must not ship.

@@ -2,7 +2,7 @@
 //! (`glibc-ld.so.cache1.1`, `sysdeps/generic/dl-cache.h` of glibc; the only one that glibc 2.32
 //! and later writes, and that every version since 2.2 reads).
 //!
-//! No hardware capabilities and no generator trailer are written. Start at [`write`].
+//! No hardware capabilities and no generator trailer are written. Start at [`write()`].
 
 use std::cmp::Ordering;
 
@@ -67,7 +67,7 @@ pub enum ParseError {
     /// More entries than unheck is willing to read.
     #[error("ld.so.cache over the limit `entries` ({MAX_ENTRIES})")]
     TooMany,
-    /// An entry of another kind than [`write`] makes.
+    /// An entry of another kind than [`write()`] makes.
     #[error("ld.so.cache entry {0} has a name, path or flags that are not understood")]
     Entry(usize),
 }

@@ -1,4 +1,4 @@
-//! Which node goes into which layer, and the bytes of each. Start at [`plan`] and [`write_layer`].
+//! Which node goes into which layer, and the bytes of each. Start at [`plan()`] and [`write_layer`].
 //!
 //! The lock alone decides the layers: the interpreter with libc, other OS libraries, each big
 //! distribution, the small ones together, the app last. A layer is known by what goes into it, so

@@ -1,7 +1,7 @@
 //! Decides every byte of an image beside its layers: configs, manifests, indexes, their order.
 //!
 //! Pure: reads no blob and no clock. One image gives one manifest; several give an image index,
-//! sorted by platform. Start at [`plan`].
+//! sorted by platform. Start at [`plan()`].
 //!
 //! Formats: OCI image-spec 1.1, `image-layout.md`; the `manifest.json` of `docker save` (moby,
 //! image spec v1.2, "Combined Image JSON + Filesystem Changeset Format").

@@ -18,7 +18,7 @@ pub enum Fault {
 #[error("{0}")]
 pub struct Cause(pub(crate) String);
 
-/// Why [`crate::resolve`] failed.
+/// Why [`crate::resolve()`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// The requirements contradict each other or the index.

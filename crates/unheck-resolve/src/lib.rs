@@ -1,7 +1,7 @@
 //! The wall around the resolver and index client: pins in, pins and metadata out.
 //!
 //! The only crate that names `uv-*` crates; none of their types is in its API. It decides nothing
-//! about images and installs nothing. Read [`resolve`] first, then [`read_lock`], [`pylock_text`] and [`Downloader`].
+//! about images and installs nothing. Read [`resolve()`] first, then [`read_lock`], [`pylock_text`] and [`Downloader`].
 
 mod cause;
 mod context;

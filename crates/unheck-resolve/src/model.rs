@@ -1,6 +1,6 @@
 //! What a resolution is: the distributions of one target, each with its artifact.
 //!
-//! Plain values with no behaviour; made by [`crate::resolve`] and [`crate::read_lock`].
+//! Plain values with no behaviour; made by [`crate::resolve()`] and [`crate::read_lock`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

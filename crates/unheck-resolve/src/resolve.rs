@@ -1,4 +1,4 @@
-//! Chooses the distributions for a target. Read [`resolve`] first.
+//! Chooses the distributions for a target. Read [`resolve()`] first.
 //!
 //! The work runs on a thread of its own: the resolver's futures are large and bound to one thread, its
 //! parsers are recursive, and a panic in it becomes an error.

@@ -2,8 +2,8 @@
 //!
 //! A binary that uses this room calls [`helper_main_if_asked`] as the first line of its `main`, because a sandbox
 //! is entered by re-executing the binary itself (a process with threads cannot make a user namespace). Then
-//! [`run`] starts a command described by a [`Spec`] and waits for it; [`spawn`] is the same for a long-lived one.
-//! Read [`run`] first, then `stage` (what happens between the re-execution and the command).
+//! [`run()`] starts a command described by a [`Spec`] and waits for it; [`spawn`] is the same for a long-lived one.
+//! Read [`run()`] first, then `stage` (what happens between the re-execution and the command).
 //!
 //! Inside: own user, mount, process, network, IPC, host-name and control-group namespaces; a root made of the
 //! given directories, by default read-only; private `/tmp`, `/var/tmp`, `/run`, `/dev` and `/proc`; no

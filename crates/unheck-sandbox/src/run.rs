@@ -152,7 +152,7 @@ pub fn run(helper: &HelperExe, spec: &Spec) -> Result<Outcome, SandboxError> {
 /// Starts a command; returns when it executes. `sink` is given each line of captured output.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run()`].
 pub fn spawn(
     helper: &HelperExe,
     spec: &Spec,

@@ -3,7 +3,7 @@
 //! Works on anything that reads and seeks; it opens no file, writes nothing and runs nothing.
 //! Every rule is on: each of the popular wheels keeps all of them. A wheel that two readers could
 //! read differently, or that says one thing and holds another, is refused with the rule's name.
-//! Start at [`Wheel::open`], then [`plan`] says what goes where and [`Wheel::unpack`] streams it.
+//! Start at [`Wheel::open`], then [`plan()`] says what goes where and [`Wheel::unpack`] streams it.
 
 mod entry_points;
 mod fields;

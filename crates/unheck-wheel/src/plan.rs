@@ -2,7 +2,7 @@
 //! pure function. It writes nothing and compiles no bytecode.
 //!
 //! Source: binary distribution format specification ("Installing a wheel"), recording installed
-//! projects, direct URL and entry points specifications. Start at [`plan`].
+//! projects, direct URL and entry points specifications. Start at [`plan()`].
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! OpenPGP library leaves to its user (RFC 9580, 5.2.3 and 10.1).
 //!
 //! Strict: any valid revocation is for ever, SHA-1 and older never count, and a signing subkey
-//! must have signed its own binding. Start at [`usable`].
+//! must have signed its own binding. Start at [`standing`].
 
 use pgp::composed::{SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::kit::{Ran, build, directory, project, run, text, unheck};
+use crate::kit::{Ran, build, directory, project, run, run_online, text, unheck};
 
 /// Says which distributions are there.
 const MAIN: &str = "import importlib.metadata, json, re
@@ -46,7 +46,7 @@ impl Toolbox {
     /// Runs its program.
     #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        run(&self.image, arguments)
+        run_online(&self.image, arguments)
     }
 }
 

@@ -146,6 +146,12 @@ pub(crate) fn run(image: &Path, arguments: &[&str]) -> Ran {
     unheck(&[&["run", text(image), "--"], arguments].concat())
 }
 
+/// Runs an image with the program itself, with the network of this machine.
+#[track_caller]
+pub(crate) fn run_online(image: &Path, arguments: &[&str]) -> Ran {
+    unheck(&[&["run", "--network", text(image), "--"], arguments].concat())
+}
+
 /// A directory of one test.
 pub(crate) fn directory() -> tempfile::TempDir {
     // Beside the cache, so that what is big is on the same disk as it.

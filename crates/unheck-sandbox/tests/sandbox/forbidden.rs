@@ -26,11 +26,17 @@ fn script(text: &str) -> String {
         .env("ROOT", root())
         .output()
         .unwrap();
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+    let said = rung_first(&String::from_utf8_lossy(&output.stdout));
+    format!("{said}{}", String::from_utf8_lossy(&output.stderr))
+}
+
+/// The lines about rungs before all others: they come from outside of the sandbox, so they can
+/// stand anywhere between those from inside.
+pub(crate) fn rung_first(text: &str) -> String {
+    let (rungs, others): (Vec<&str>, Vec<&str>) = text
+        .split_inclusive('\n')
+        .partition(|line| line.starts_with("rung "));
+    rungs.concat() + &others.concat()
 }
 
 const DROP: &str = "setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all";

@@ -119,22 +119,42 @@ impl Bundle {
 }
 
 /// Storage of podman that only one test sees.
-pub(crate) struct Podman(PathBuf);
+pub(crate) struct Podman {
+    storage: PathBuf,
+    state: tempfile::TempDir,
+}
+
+/// Longest path of the directory of podman's state that podman accepts: it makes sockets in it,
+/// whose names are short.
+const RUNROOT: usize = 50;
 
 impl Podman {
-    /// Empty storage in a directory.
+    /// Empty storage in a directory. Podman's state is elsewhere: the directory may be deep.
     pub(crate) fn new(directory: &Path) -> Self {
-        Self(directory.join("podman"))
+        let temporary = std::env::temp_dir();
+        let short = temporary.as_os_str().len() + "/podman-XXXXXX".len() <= RUNROOT;
+        let parent = if short {
+            temporary.as_path()
+        } else {
+            Path::new("/tmp")
+        };
+        let state = tempfile::Builder::new()
+            .prefix("podman-")
+            .tempdir_in(parent)
+            .unwrap();
+        Self {
+            storage: directory.join("podman"),
+            state,
+        }
     }
 
     #[track_caller]
     fn podman(&self, words: &[&str]) -> Ran {
-        let (root, state) = (self.0.join("root"), self.0.join("run"));
         let storage = [
             "--root",
-            text(&root),
+            text(&self.storage),
             "--runroot",
-            text(&state),
+            text(self.state.path()),
             "--cgroup-manager",
             "cgroupfs",
         ];

@@ -202,6 +202,18 @@ impl Net {
     /// # Errors
     /// [`NetError`], with all failures.
     pub fn fetch(&self, wants: Vec<Want>) -> Result<(), NetError> {
+        self.fetch_each(wants, &|_| {})
+    }
+
+    /// The same, telling `ready` of each file that came as soon as it is in the store.
+    ///
+    /// # Errors
+    /// [`NetError`], with all failures.
+    pub fn fetch_each(
+        &self,
+        wants: Vec<Want>,
+        ready: &(dyn Fn(&Digest) + Sync),
+    ) -> Result<(), NetError> {
         let missing: Vec<Want> = wants
             .into_iter()
             .filter(|want| !self.store.has(&want.digest))
@@ -223,22 +235,31 @@ impl Net {
             .partition(|want| want.credentials);
         let authenticated = self.authenticated.as_ref().unwrap_or(&self.plain);
         let options = self.options.clone();
-        let progress = |event: FetchEvent<'_>| self.progress(&event);
         let (public, private) = (convert(public), convert(private));
+        let told = |wants: &[unheck_store::fetch::Want], event: &FetchEvent<'_>| {
+            self.progress(event);
+            if let FetchStep::Done { .. } | FetchStep::Cached { .. } = event.what
+                && let Some(digest) = &wants[event.index].digest
+            {
+                ready(digest);
+            }
+        };
+        let public_told = |event: FetchEvent<'_>| told(&public, &event);
+        let private_told = |event: FetchEvent<'_>| told(&private, &event);
         self.runtime.block_on(async {
             let public = fetch_all(
                 &self.store,
                 self.plain.as_ref(),
                 &public,
                 &options,
-                &progress,
+                &public_told,
             );
             let private = fetch_all(
                 &self.store,
                 authenticated.as_ref(),
                 &private,
                 &options,
-                &progress,
+                &private_told,
             );
             let (one, other) = tokio::join!(public, private);
             one.and(other)

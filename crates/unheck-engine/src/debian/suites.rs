@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
+use rayon::prelude::*;
 use unheck_base::{Digest, TreePath};
 use unheck_deb::control::{BinaryPackage, ControlError, StanzaReader};
 use unheck_deb::release::{FreshnessError, Release, ReleaseError};
@@ -212,10 +213,14 @@ impl Suites {
         request: &SuitesRequest<'_>,
     ) -> Result<Self, SuitesError> {
         let names = members(request.suite);
-        let fetched = std::thread::scope(|scope| {
+        let fetched = |(archive, name): &(Archive, String)| {
+            let bytes = inrelease(net, mirror, *archive, name)?;
+            check(net.store(), keyring, request, (*archive, name, &bytes))
+        };
+        let releases = std::thread::scope(|scope| {
             let threads: Vec<_> = names
                 .iter()
-                .map(|(archive, name)| scope.spawn(|| inrelease(net, mirror, *archive, name)))
+                .map(|member| scope.spawn(|| fetched(member)))
                 .collect();
             let joined: Vec<_> = threads
                 .into_iter()
@@ -223,15 +228,6 @@ impl Suites {
                 .collect();
             joined.into_iter().collect::<Result<Vec<_>, _>>()
         })?;
-        let mut releases = Vec::new();
-        for ((archive, name), bytes) in names.iter().zip(fetched) {
-            releases.push(check(
-                net.store(),
-                keyring,
-                request,
-                (*archive, name, &bytes),
-            )?);
-        }
         let mut suites = Self {
             name: request.suite.to_owned(),
             locked: BTreeMap::new(),
@@ -268,10 +264,14 @@ impl Suites {
             source,
         };
         net.fetch(wants).map_err(failed)?;
-        let mut tables = Vec::new();
+        let tables = self
+            .releases
+            .par_iter()
+            .zip(&indexes)
+            .map(|(loaded, (path, digest))| Table::load(net.store(), loaded, path, *digest))
+            .collect::<Result<_, _>>()?;
         let mut locked = Vec::new();
         for (loaded, (path, digest)) in self.releases.iter().zip(indexes) {
-            tables.push(Table::load(net.store(), loaded, &path, digest)?);
             locked.push(Suite {
                 name: loaded.name.clone(),
                 archive: loaded.archive,

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use rayon::prelude::*;
 use unheck_base::{Digest, TreePath};
 use unheck_deb::archive::{DebError, Entry, EntryKind, Limits, Visitor, read_deb};
 use unheck_store::{Member, Pack, PackError, PackKind, PackWriter, Store, StoreError};
@@ -136,11 +135,58 @@ impl<'a> DebWorld<'a> {
         }
     }
 
-    fn look(&self, package: &str) -> Result<Arc<DebFacts>, WorldError> {
-        let listed = self.listed(package).ok_or_else(|| WorldError::Other {
+    fn known(&self, package: &str) -> Result<Listed, WorldError> {
+        self.listed(package).ok_or_else(|| WorldError::Other {
             package: package.to_owned(),
             found: "in no suite".to_owned(),
-        })?;
+        })
+    }
+
+    /// Looks into each package as soon as it is in the store, while others are still on their way.
+    fn look_while_fetching(
+        &self,
+        wants: &BTreeMap<Digest, (&String, Want)>,
+    ) -> Result<Vec<(String, Arc<DebFacts>)>, WorldError> {
+        let store = self.net.store();
+        let looked = Mutex::new(Vec::new());
+        let look = |package: &String| {
+            let facts = self.look(package);
+            let mut looked = looked.lock().expect("no panic while held");
+            looked.push(facts.map(|facts| (package.clone(), facts)));
+        };
+        let (there, missing): (Vec<_>, Vec<_>) = wants
+            .values()
+            .partition(|(_, want)| store.has(&want.digest));
+        let missing = missing.into_iter().map(|(_, want)| want.clone()).collect();
+        let (ready, arrived) = std::sync::mpsc::channel();
+        rayon::in_place_scope(|pool| {
+            for (package, _) in there {
+                pool.spawn(|_| look(package));
+            }
+            std::thread::scope(|scope| {
+                let fetched = scope.spawn(move || {
+                    self.net.fetch_each(missing, &|digest| {
+                        ready.send(*digest).ok();
+                    })
+                });
+                for digest in arrived {
+                    if let Some((package, _)) = wants.get(&digest) {
+                        pool.spawn(|_| look(package));
+                    }
+                }
+                fetched.join().expect("no panic")
+            })
+        })
+        .map_err(WorldError::Net)?;
+        looked
+            .into_inner()
+            .expect("no panic while held")
+            .into_iter()
+            .collect()
+    }
+
+    fn look(&self, package: &str) -> Result<Arc<DebFacts>, WorldError> {
+        let listed = self.known(package)?;
         let digest = listed.package.sha256;
         let pack = deb_pack(self.net.store(), package, &digest)?;
         check_identity(&pack, &listed)?;
@@ -221,15 +267,14 @@ impl World for DebWorld<'_> {
                 .filter(|package| !known.contains_key(*package))
                 .collect()
         };
-        let wants = missing
-            .iter()
-            .filter_map(|package| Some(self.want(&self.listed(package)?)))
-            .collect();
-        self.net.fetch(wants).map_err(WorldError::Net)?;
-        let looked: Vec<(String, Arc<DebFacts>)> = missing
-            .par_iter()
-            .map(|package| Ok(((*package).clone(), self.look(package)?)))
+        let wants: BTreeMap<Digest, (&String, Want)> = missing
+            .into_iter()
+            .map(|package| {
+                let want = self.want(&self.known(package)?);
+                Ok((want.digest, (package, want)))
+            })
             .collect::<Result<_, WorldError>>()?;
+        let looked = self.look_while_fetching(&wants)?;
         self.facts
             .lock()
             .expect("no panic while held")

@@ -1,33 +1,33 @@
 //! From a project to a lock: resolve, fetch, scan, close. Start at [`make_lock`].
 
+mod distributions;
 mod error;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 
 use rayon::prelude::*;
 use unheck_base::TreePath;
-use unheck_resolve::Artifact;
-use url::Url;
 
 use crate::assemble::{AppPart, assemble};
 use crate::backend::{RequiresRequest, lock_requires};
 use crate::close::{CloseError, Closure, Request, Shipped, World as _, close};
-use crate::debian::{DebWorld, Suites, SuitesRequest, parse_glibc};
-use crate::event::{Event, Stage};
-use crate::input::{AppFiles, Kind, LockOptions, Project, inputs_digest};
-use crate::interpreter::{ChooseError, choose, glibc};
+use crate::debian::{DebWorld, Suites, SuitesRequest};
+use crate::input::{AppFiles, LockOptions, Project, inputs_digest};
+use crate::interpreter::{choose, glibc};
 use crate::layout::Layout;
-use crate::lock::{
-    Deb, Dependency, FORMAT, Hashes, Interpreter, Lock, Package, Plan, Provider, Target, Wheel,
-};
-use crate::net::{NetError, Want};
+use crate::lock::{Deb, FORMAT, Interpreter, Lock, Package, Plan, Provider, Target, Wheel};
+use crate::net::Want;
 use crate::platform::Platform;
 use crate::scan::{ArchiveFacts, NativeUse, scan_pack};
 use crate::session::Session;
 use crate::tree::Origin;
 use crate::wheels::{InstalledWheel, install, open_wheel};
 
+use distributions::{Chooser, Distributions, Early};
+
+pub(crate) use distributions::{record, resolver_inputs, resolver_target, want};
 pub use error::MakeLockError;
 
 /// Resolves, fetches and closes everything for every platform of `options`.
@@ -42,14 +42,19 @@ pub fn make_lock(
     previous: Option<&Lock>,
 ) -> Result<Lock, MakeLockError> {
     let inputs = inputs_digest(project, options)?;
-    let request = SuitesRequest {
-        suite: &options.suite,
-        platforms: &options.platforms,
-        allow_expired: &session.allow_expired,
-        now: session.now,
-    };
-    let suites = Suites::load(&session.net, &session.mirror, &session.keyring, &request)?;
     let app_facts = app_facts(app);
+    let choosers: Vec<Chooser<'_>> = options
+        .platforms
+        .iter()
+        .map(|platform| Chooser {
+            session,
+            project,
+            options,
+            platform: *platform,
+            previous,
+        })
+        .collect();
+    let (suites, mut parts) = parts(&choosers, session, options, &app_facts)?;
     let mut lock = Lock {
         requires_python: project.requires_python.clone(),
         packages: Vec::new(),
@@ -62,18 +67,6 @@ pub fn make_lock(
             targets: Vec::new(),
         },
     };
-    let mut parts = Vec::new();
-    for platform in &options.platforms {
-        let maker = Maker {
-            session,
-            project,
-            options,
-            suites: &suites,
-            platform: *platform,
-            previous,
-        };
-        parts.push(maker.target(&app_facts)?);
-    }
     if project.build_system {
         let mut targets: Vec<&mut Target> = parts.iter_mut().map(|part| &mut part.target).collect();
         lock_requires(
@@ -95,6 +88,39 @@ pub fn make_lock(
         assemble(session.store(), &lock, target, &AppPart::default()).map_err(Box::new)?;
     }
     Ok(lock)
+}
+
+/// Every platform's half. Distributions hardly ever wait for the suites: which Python they are for
+/// is known before.
+fn parts(
+    choosers: &[Chooser<'_>],
+    session: &Session,
+    options: &LockOptions,
+    app: &ArchiveFacts,
+) -> Result<(Suites, Vec<Part>), MakeLockError> {
+    let request = SuitesRequest {
+        suite: &options.suite,
+        platforms: &options.platforms,
+        allow_expired: &session.allow_expired,
+        now: session.now,
+    };
+    std::thread::scope(|scope| {
+        let early: Vec<_> = choosers
+            .iter()
+            .map(|chooser| scope.spawn(|| chooser.early()))
+            .collect();
+        let suites = Suites::load(&session.net, &session.mirror, &session.keyring, &request)?;
+        let mut parts = Vec::new();
+        for (chooser, early) in choosers.iter().zip(early) {
+            let maker = Maker {
+                chooser,
+                options,
+                suites: &suites,
+            };
+            parts.push(maker.target(app, early)?);
+        }
+        Ok((suites, parts))
+    })
 }
 
 /// What the app's own source opens and imports, as the lock remembers it.
@@ -145,31 +171,32 @@ struct Part {
 }
 
 struct Maker<'a> {
-    session: &'a Session,
-    project: &'a Project,
+    chooser: &'a Chooser<'a>,
     options: &'a LockOptions,
     suites: &'a Suites,
-    platform: Platform,
-    previous: Option<&'a Lock>,
 }
 
 impl Maker<'_> {
-    fn target(&self, app: &ArchiveFacts) -> Result<Part, MakeLockError> {
+    fn target(
+        &self,
+        app: &ArchiveFacts,
+        early: ScopedJoinHandle<'_, Option<Early>>,
+    ) -> Result<Part, MakeLockError> {
         let (interpreter, interpreter_debs) = self.interpreter()?;
-        let world = DebWorld::new(
-            &self.session.net,
-            &self.session.mirror,
-            self.suites,
-            self.platform,
-        );
+        let Chooser {
+            session, platform, ..
+        } = *self.chooser;
+        let world = DebWorld::new(&session.net, &session.mirror, self.suites, platform);
         // The interpreter's packages do not depend on the resolution: fetch them meanwhile.
-        let (packages, _) = std::thread::scope(|scope| {
-            let early =
-                scope.spawn(|| world.prepare(&crate::close::early(&world, &interpreter_debs)));
-            let packages = self.distributions(&interpreter);
-            (packages, early.join().expect("no panic"))
+        let packages = std::thread::scope(|scope| {
+            scope.spawn(|| world.prepare(&crate::close::early(&world, &interpreter_debs)));
+            let early = early.join().expect("no panic");
+            match early.and_then(|early| early.for_interpreter(&interpreter)) {
+                Some(chosen) => chosen,
+                None => self.chooser.distributions(&interpreter),
+            }
         });
-        let (packages, roots) = packages?;
+        let Distributions { packages, roots } = packages?;
         let closure = self.close(&world, &interpreter, &interpreter_debs, (&packages, app))?;
         let mut wheels: Vec<String> = packages
             .iter()
@@ -182,13 +209,13 @@ impl Maker<'_> {
             .filter_map(upload_second)
             .max();
         let target = Target {
-            platform: self.platform,
+            platform,
             interpreter,
             wheels,
             suites: self
                 .suites
                 .locked
-                .get(&self.platform)
+                .get(&platform)
                 .cloned()
                 .unwrap_or_default(),
             debs: debs(&world, &closure),
@@ -196,7 +223,7 @@ impl Maker<'_> {
             build_requires: Vec::new(),
         };
         Ok(Part {
-            platform: self.platform,
+            platform,
             target,
             packages,
             roots,
@@ -206,158 +233,24 @@ impl Maker<'_> {
 
     fn interpreter(&self) -> Result<(Interpreter, Vec<String>), MakeLockError> {
         if self.options.provider == Provider::Debian {
-            let requires = self.project.requires_python.as_deref();
+            let requires = self.chooser.project.requires_python.as_deref();
             let python = choose(
                 self.suites,
-                self.platform,
+                self.chooser.platform,
                 self.options.python.as_deref(),
                 requires,
             )?;
             return Ok((python.interpreter, python.packages));
         }
-        let glibc = glibc(self.suites, self.platform)?;
+        let glibc = glibc(self.suites, self.chooser.platform)?;
         let interpreter = crate::provider::lock(
-            self.session,
-            self.project,
+            self.chooser.session,
+            self.chooser.project,
             self.options,
-            self.platform,
+            self.chooser.platform,
             glibc,
         )?;
         Ok((interpreter, Vec::new()))
-    }
-
-    /// Resolves, or reads another tool's lock, and fetches every wheel.
-    fn distributions(
-        &self,
-        interpreter: &Interpreter,
-    ) -> Result<(Vec<Package>, Vec<String>), MakeLockError> {
-        let resolution = self.resolve(interpreter)?;
-        let mut packages = Vec::new();
-        let mut roots = Vec::new();
-        for package in resolution.packages {
-            if package.requested_by_root {
-                roots.push(package.name.clone());
-            }
-            packages.push(self.package(package, interpreter)?);
-        }
-        let wants = packages
-            .iter()
-            .flat_map(|package: &Package| &package.wheels)
-            .filter_map(want)
-            .collect();
-        self.session.net.fetch(wants)?;
-        Ok((packages, roots))
-    }
-
-    fn resolve(
-        &self,
-        interpreter: &Interpreter,
-    ) -> Result<unheck_resolve::Resolution, MakeLockError> {
-        let target = resolver_target(interpreter, self.platform)?;
-        let inputs = resolver_inputs(self.session, self.project, self.options);
-        let options = unheck_resolve::ResolveOptions {
-            cache: self.session.resolver_cache.clone(),
-            preferences: self.preferences(),
-            builder: None,
-            reporter: Some(Arc::new(Forward(Arc::clone(&self.session.reporter)))),
-        };
-        let name = || self.project.name.clone();
-        if matches!(self.project.kind, Kind::UvLock | Kind::Pylock) {
-            let file = std::path::absolute(&self.project.file)
-                .unwrap_or_else(|_| self.project.file.clone());
-            let read = unheck_resolve::read_lock(&file, &inputs, &target, &options);
-            return self
-                .session
-                .net
-                .block_on(read)
-                .map_err(|source| MakeLockError::Locked {
-                    project: name(),
-                    platform: self.platform,
-                    source: Box::new(source),
-                });
-        }
-        let resolve = unheck_resolve::resolve(&inputs, &target, &options);
-        self.session
-            .net
-            .block_on(resolve)
-            .map_err(|source| MakeLockError::Resolve {
-                project: name(),
-                platform: self.platform,
-                source: Box::new(source),
-            })
-    }
-
-    /// Versions of an earlier lock are kept where the requirements allow it, so that a small
-    /// change of the project is a small change of the lock.
-    fn preferences(&self) -> Vec<unheck_resolve::Preference> {
-        let packages = self
-            .previous
-            .map(|lock| lock.packages.as_slice())
-            .unwrap_or_default();
-        packages
-            .iter()
-            .filter_map(|package| {
-                Some(unheck_resolve::Preference {
-                    name: package.name.clone(),
-                    version: package.version.clone()?,
-                })
-            })
-            .collect()
-    }
-
-    fn package(
-        &self,
-        package: unheck_resolve::Package,
-        interpreter: &Interpreter,
-    ) -> Result<Package, MakeLockError> {
-        let source = |what: &str| MakeLockError::Source {
-            name: format!(
-                "{} {}",
-                package.name,
-                package.version.as_deref().unwrap_or_default()
-            ),
-            platform: self.platform,
-            python: interpreter.version.clone(),
-            what: what.to_owned(),
-            tags: tags(&package.all_wheels),
-        };
-        let file = match &package.artifact {
-            Artifact::Wheel(file)
-            | Artifact::Archive {
-                file,
-                is_wheel: true,
-                ..
-            } => file,
-            Artifact::Sdist(file) => return Err(source(&format!("the sdist `{}`", file.filename))),
-            Artifact::Archive { file, .. } => {
-                return Err(source(&format!("the sdist `{}`", file.filename)));
-            }
-            Artifact::Directory { path, .. } => {
-                return Err(source(&format!("the source tree `{}`", path.display())));
-            }
-            Artifact::Git { url, commit, .. } => {
-                return Err(source(&format!("the commit {commit} of `{url}`")));
-            }
-        };
-        let wheel = self.wheel(file)?;
-        Ok(Package {
-            marker: None,
-            requires_python: None,
-            index: file.index.clone(),
-            dependencies: package
-                .dependencies
-                .into_iter()
-                .map(|name| Dependency { name })
-                .collect(),
-            wheels: vec![wheel],
-            sdist: None,
-            name: package.name,
-            version: package.version,
-        })
-    }
-
-    fn wheel(&self, file: &unheck_resolve::File) -> Result<Wheel, MakeLockError> {
-        Ok(record(self.session, file)?)
     }
 
     fn close(
@@ -382,11 +275,11 @@ impl Maker<'_> {
         packages: &[Package],
         app: &ArchiveFacts,
     ) -> Result<Request, MakeLockError> {
-        let store = self.session.store();
+        let store = self.chooser.session.store();
         let layout = Layout::of(interpreter);
         let mut request = Request {
-            platform: self.platform,
-            glibc: glibc(self.suites, self.platform)?,
+            platform: self.chooser.platform,
+            glibc: glibc(self.suites, self.chooser.platform)?,
             interpreter: interpreter_debs.to_vec(),
             by_hand: self.options.debs.clone(),
             objects: Vec::new(),
@@ -463,101 +356,6 @@ fn add_facts(
         ));
     }
     request.imports.extend(facts.imports);
-}
-
-/// The lock's record of a file. One for which the index states no digest is fetched, and pinned
-/// from then on.
-pub(crate) fn record(session: &Session, file: &unheck_resolve::File) -> Result<Wheel, NetError> {
-    let sha256 = match file.sha256 {
-        Some(digest) => digest,
-        None => {
-            let url = Url::parse(&file.url).map_err(|error| NetError::Client(error.to_string()))?;
-            session.net.fetch_unknown(&file.filename, url, file.size)?
-        }
-    };
-    let upload_time = file
-        .upload_time
-        .as_deref()
-        .and_then(|text| text.parse().ok());
-    Ok(Wheel {
-        name: file.filename.clone(),
-        url: Some(file.url.clone()),
-        path: None,
-        upload_time,
-        size: file.size,
-        hashes: Hashes { sha256 },
-    })
-}
-
-/// What the resolver resolves for.
-pub(crate) fn resolver_target(
-    interpreter: &Interpreter,
-    platform: Platform,
-) -> Result<unheck_resolve::Target, ChooseError> {
-    let glibc = parse_glibc(&interpreter.glibc).unwrap_or((2, 17));
-    let arch = match platform {
-        Platform::LinuxAmd64 => unheck_resolve::Arch::X86_64,
-        Platform::LinuxArm64 => unheck_resolve::Arch::Aarch64,
-    };
-    let libc = unheck_resolve::Libc::Glibc(glibc.0 as u16, glibc.1 as u16);
-    unheck_resolve::Target::new(&interpreter.version, libc, arch).map_err(|_| {
-        ChooseError::Specifier {
-            requires: interpreter.version.clone(),
-        }
-    })
-}
-
-/// What the resolver is asked.
-pub(crate) fn resolver_inputs(
-    session: &Session,
-    project: &Project,
-    options: &LockOptions,
-) -> unheck_resolve::Inputs {
-    let root = std::path::absolute(&project.root).unwrap_or_else(|_| project.root.clone());
-    let file = std::path::absolute(&project.file).unwrap_or_else(|_| project.file.clone());
-    let source = match project.kind {
-        Kind::Requirements => unheck_resolve::Source::Requirements(file),
-        Kind::Script => unheck_resolve::Source::Script(file),
-        Kind::Pyproject => unheck_resolve::Source::Pyproject(file),
-        Kind::UvLock | Kind::Pylock => {
-            unheck_resolve::Source::Pyproject(root.join("pyproject.toml"))
-        }
-    };
-    let mut inputs = unheck_resolve::Inputs::new(root, source);
-    if project.kind == Kind::Pylock && !project.root.join("pyproject.toml").is_file() {
-        inputs.sources.clear();
-    }
-    inputs.extras.names = options.extras.iter().cloned().collect();
-    inputs.groups.names = options.groups.iter().cloned().collect();
-    inputs.exclude_newer.clone_from(&options.exclude_newer);
-    inputs.index = session.index.clone();
-    inputs.index.offline = session.net.is_offline();
-    inputs.environment = session.environment.clone();
-    inputs
-}
-
-/// Tags of wheels, without repetition.
-fn tags(wheels: &[unheck_resolve::File]) -> Vec<String> {
-    let tags: BTreeSet<String> = wheels
-        .iter()
-        .filter_map(|file| {
-            let mut parts = file.filename.strip_suffix(".whl")?.rsplitn(4, '-');
-            let (platform, abi, python) = (parts.next()?, parts.next()?, parts.next()?);
-            Some(format!("{python}-{abi}-{platform}"))
-        })
-        .collect();
-    tags.into_iter().collect()
-}
-
-pub(crate) fn want(wheel: &Wheel) -> Option<Want> {
-    let url = Url::parse(wheel.url.as_deref()?).ok()?;
-    Some(Want {
-        label: wheel.name.clone(),
-        urls: vec![url],
-        digest: wheel.hashes.sha256,
-        size: wheel.size,
-        credentials: true,
-    })
 }
 
 /// Every file that a lock names and that must be in the store before a build.
@@ -662,16 +460,4 @@ fn merge(lock: &mut Lock, parts: Vec<Part>) {
             package
         })
         .collect();
-}
-
-/// Passes the resolver's events on.
-struct Forward(Arc<dyn crate::event::Reporter>);
-
-impl unheck_resolve::Reporter for Forward {
-    fn event(&self, event: unheck_resolve::Event<'_>) {
-        if let unheck_resolve::Event::Warning { message } = event {
-            self.0.event(Event::Note(message));
-        }
-        let _ = Stage::Lock;
-    }
 }

@@ -266,6 +266,7 @@ impl Builder<'_> {
             working_dir: &built.working_dir,
             app_modules: &built.app_modules,
             depth: crate::verify::VerifyDepth::AppOnly,
+            every_module: false,
         };
         Ok(verify_layers(self.attempt.session, &request).map_err(Box::new)?)
     }

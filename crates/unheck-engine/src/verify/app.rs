@@ -16,11 +16,11 @@ use crate::layout::{APP_DIR, Layout};
 use crate::scan::is_test_path;
 
 /// Longest file that is parsed; Python itself takes longer ones, nobody writes them.
-const MAX_SOURCE: u64 = 8 << 20;
+pub(super) const MAX_SOURCE: u64 = 8 << 20;
 
 /// Modules that may be compiled into the interpreter, so that no file shows them. Those that begin
 /// with `_` are never asked for.
-const BUILT_IN: &[&str] = &[
+pub(super) const BUILT_IN: &[&str] = &[
     "array",
     "atexit",
     "audioop",

@@ -9,6 +9,7 @@ use unheck_oci::open::{OpenError, Opened, OpenedImage, open};
 use unheck_oci::validate::validate;
 use unheck_wheel::{normalize_name, same_version};
 
+use super::imports::Imported;
 use super::view::{Installed, View};
 use super::{Checked, Subject, VerifyError, joined};
 use crate::assemble::{BUNDLE, is_certificate};
@@ -171,6 +172,7 @@ fn verify_image(
             .as_deref()
             .filter(|text| !text.is_empty())
             .unwrap_or("/"),
+        imported: Imported::All,
     };
     let checked = Checked::new(session, &subject, &roots)?;
     findings.extend(checked.below()?.findings);

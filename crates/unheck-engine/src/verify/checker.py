@@ -226,13 +226,29 @@ def run(lists, workers, timeout):
     return results
 
 
+def hopeless(result, known={}):
+    """Whether another try must end the same: the module that was not found is nowhere."""
+    missing = result.get("missing")
+    if not missing or result.get("type") != "ModuleNotFoundError":
+        return False
+    top = missing.split(".")[0]
+    if top not in known:
+        import importlib.util
+
+        try:
+            known[top] = importlib.util.find_spec(top) is None
+        except (ImportError, ValueError):
+            known[top] = False
+    return known[top]
+
+
 def again(results):
     """What failed once more, in a process that has imported only its own distribution."""
     failed = {}
     modules = {}
     for job, result in results:
         group = job["group"]
-        if result.get("type") == "late":
+        if result.get("type") == "late" or hopeless(result):
             continue
         if not result["ok"] and job["kind"] in ("module", "object"):
             failed.setdefault(group, []).append(job)

@@ -2,9 +2,9 @@
 //! at [`check_root`]; what answers mean is in `judge`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ use crate::session::Session;
 pub(super) const CHECKER: &str = include_str!("checker.py");
 /// Where it is inside.
 const INSIDE: &str = "/run/unheck";
+/// Where bytecode is kept inside, so that no module is compiled twice in one verification.
+const BYTECODE: &str = "/run/unheck-bytecode";
 /// Children that import at the same time.
 const WORKERS: usize = 2;
 /// Seconds that one import may take.
@@ -75,12 +77,45 @@ pub(super) struct Run<'a> {
     pub(super) python: &'a str,
     pub(super) env: &'a BTreeMap<String, String>,
     pub(super) cwd: &'a str,
+    /// A directory for bytecode that all runs of one verification share. What runs inside can
+    /// write to it, so it is never kept longer than that.
+    pub(super) bytecode: &'a Path,
+}
+
+/// Which modules of a distribution are imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Imported {
+    /// The import names: what user code begins an import with.
+    Names,
+    /// Every module.
+    All,
+}
+
+impl Imported {
+    /// The modules of a distribution that are imported; the others are only read.
+    pub(super) fn of(self, distribution: &Installed) -> impl Iterator<Item = &str> {
+        let modules = &distribution.modules;
+        let real = modules
+            .iter()
+            .filter(|(_, kind)| **kind != ModuleKind::Namespace);
+        real.map(|(name, _)| name.as_str())
+            .filter(move |name| self == Self::All || is_import_name(name, modules))
+    }
+}
+
+/// Whether nothing but namespaces (PEP 420) is above a module.
+fn is_import_name(name: &str, modules: &BTreeMap<String, ModuleKind>) -> bool {
+    name.match_indices('.').all(|(at, _)| {
+        modules
+            .get(&name[..at])
+            .is_none_or(|kind| *kind == ModuleKind::Namespace)
+    })
 }
 
 /// The jobs of a root: imports of distributions and loads of objects, those that `wanted` accepts.
 pub(super) fn jobs(
     view: &View,
-    platform: Platform,
+    (platform, imported): (Platform, Imported),
     distributions: &[Installed],
     wanted: &dyn Fn(&TreePath) -> bool,
 ) -> Vec<Vec<Job>> {
@@ -117,12 +152,9 @@ pub(super) fn jobs(
         .iter()
         .filter(|distribution| wanted(&distribution.info))
     {
-        let modules = distribution
-            .modules
-            .iter()
-            .filter(|(_, kind)| **kind != ModuleKind::Namespace);
-        let mut jobs: Vec<Job> = modules
-            .map(|(name, _)| Job::new("module", &distribution.name, name.as_str()))
+        let mut jobs: Vec<Job> = imported
+            .of(distribution)
+            .map(|name| Job::new("module", &distribution.name, name))
             .collect();
         jobs.extend(
             objects
@@ -167,7 +199,7 @@ pub(super) fn known(view: &View, distributions: &[Installed], stdlib: BTreeSet<S
     known
 }
 
-/// Runs jobs in a root and judges the answers.
+/// Runs jobs in a root and judges the answers, together with those that were had by reading.
 ///
 /// # Errors
 /// [`VerifyError`]; a sandbox that is not possible here is [`VerifyError::Sandbox`].
@@ -176,6 +208,7 @@ pub(super) fn check_root(
     view: &View,
     distributions: &[Installed],
     lists: &[Vec<Job>],
+    read: &[Answer],
 ) -> Result<Vec<Finding>, VerifyError> {
     if lists.iter().all(Vec::is_empty) {
         return Ok(Vec::new());
@@ -189,6 +222,7 @@ pub(super) fn check_root(
     );
     let mut findings: Vec<Finding> = answers
         .iter()
+        .chain(read)
         .filter_map(|answer| judge(answer, &known))
         .collect();
     if end.is_none() {
@@ -261,13 +295,13 @@ fn ask(run: &Run<'_>, lists: &[Vec<Job>]) -> Result<(Vec<Answer>, Outcome), Veri
     }
     let words = [
         run.python,
-        "-B",
         "-W",
         "ignore",
         "/run/unheck/check.py",
         "/run/unheck/order.json",
     ];
     let mut spec = spec(run, &words);
+    spec.env.remove(OsStr::new("PYTHONDONTWRITEBYTECODE"));
     spec.mounts.push(Mount::Bind {
         host: directory.path().to_owned(),
         inside: PathBuf::from(INSIDE),
@@ -317,6 +351,14 @@ pub(super) fn spec(run: &Run<'_>, words: &[&str]) -> Spec {
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)))
         .collect();
+    spec.env
+        .entry(OsString::from("PYTHONPYCACHEPREFIX"))
+        .or_insert_with(|| OsString::from(BYTECODE));
+    spec.mounts.push(Mount::Bind {
+        host: run.bytecode.to_owned(),
+        inside: PathBuf::from(BYTECODE),
+        writable: true,
+    });
     spec.cwd = PathBuf::from(run.cwd);
     (spec.uid, spec.gid) = (NONROOT, NONROOT);
     spec

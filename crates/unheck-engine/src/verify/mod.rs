@@ -11,9 +11,11 @@ pub mod closure;
 mod imports;
 mod judge;
 mod smoke;
+mod unrun;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -30,7 +32,7 @@ use crate::platform::Platform;
 use crate::roots::{Roots, RootsError, from_layers};
 use crate::session::Session;
 
-use imports::{Job, Run};
+use imports::{Imported, Job, Run};
 use view::View;
 
 pub use artifact::{VerifyArtifactError, verify_artifact};
@@ -70,6 +72,9 @@ pub struct VerifyRequest<'a> {
     pub app_modules: &'a BTreeSet<String>,
     /// How much is done again.
     pub depth: VerifyDepth,
+    /// Import every module of the distributions, not only their import names. The others are read,
+    /// and what they import at their top must be there.
+    pub every_module: bool,
 }
 
 /// It could not be verified.
@@ -165,6 +170,11 @@ pub fn verify_layers(
         entrypoint: request.entrypoint,
         env: request.env,
         working_dir: request.working_dir,
+        imported: if request.every_module {
+            Imported::All
+        } else {
+            Imported::Names
+        },
     };
     let keys = Keys::new(session, &subject);
     let below: Option<Below> = recall(&keys.below)?;
@@ -252,6 +262,7 @@ struct Subject<'a> {
     entrypoint: &'a [String],
     env: &'a BTreeMap<String, String>,
     working_dir: &'a str,
+    imported: Imported,
 }
 
 /// Under what answers are kept.
@@ -274,10 +285,11 @@ impl Keys {
         };
         let runs = Platform::host() == Some(subject.platform);
         let head = format!(
-            "{VERIFY_VERSION}\0{}\0{}\0{}\0{runs}",
+            "{VERIFY_VERSION}\0{}\0{}\0{}\0{runs}\0{:?}",
             env!("CARGO_PKG_VERSION"),
             Digest::of(imports::CHECKER.as_bytes()),
-            subject.platform
+            subject.platform,
+            subject.imported
         );
         let start = format!(
             "{:?}\0{:?}\0{}",
@@ -323,6 +335,8 @@ struct Checked<'a> {
     view: View,
     /// The layers below the app alone.
     lower: View,
+    /// Bytecode of what was imported, for whatever imports it next.
+    bytecode: tempfile::TempDir,
 }
 
 impl<'a> Checked<'a> {
@@ -336,23 +350,39 @@ impl<'a> Checked<'a> {
             indexes[..subject.below].to_vec(),
             roots.lower[..subject.below].to_vec(),
         );
+        let bytecode = session.store().temp_dir()?;
+        // Whoever runs inside may be another user.
+        fs_err::set_permissions(bytecode.path(), std::fs::Permissions::from_mode(0o1777)).map_err(
+            |source| VerifyError::Order {
+                path: bytecode.path().to_owned(),
+                source,
+            },
+        )?;
         Ok(Self {
             session,
             subject,
             roots,
             view: View::new(indexes, roots.lower.clone()),
             lower,
+            bytecode,
         })
     }
 
     /// The layers below the app: everything in them, with nothing of the app.
     fn below(&self) -> Result<Below, VerifyError> {
         let Subject {
-            platform, layout, ..
+            platform,
+            layout,
+            imported,
+            ..
         } = self.subject;
         let mut findings = closure::check(&self.lower, *platform, &layout.python, &|_| true);
         let distributions = self.lower.distributions().map_err(VerifyError::Lists)?;
-        let lists = imports::jobs(&self.lower, *platform, &distributions, &|_| true);
+        let modules = app::modules(&self.lower, layout);
+        let lists = imports::jobs(&self.lower, (*platform, *imported), &distributions, &|_| {
+            true
+        });
+        let read = unrun::read(&self.lower, *imported, &distributions, &modules);
         let env = BTreeMap::from([
             ("PATH".to_owned(), layout.search_path()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
@@ -364,12 +394,10 @@ impl<'a> Checked<'a> {
             cwd: "/",
             ..self.run()
         };
-        let ran = self.ran(|| imports::check_root(&run, &self.lower, &distributions, &lists));
+        let ran =
+            self.ran(|| imports::check_root(&run, &self.lower, &distributions, &lists, &read));
         findings.extend(ran?);
-        Ok(Below {
-            findings,
-            modules: app::modules(&self.lower, layout),
-        })
+        Ok(Below { findings, modules })
     }
 
     /// What the app adds, and the entry.
@@ -387,7 +415,8 @@ impl<'a> Checked<'a> {
         let wanted = |path: &TreePath| app_paths.contains(path);
         let mut findings = closure::check(&self.view, *platform, &layout.python, &wanted);
         let distributions = self.view.distributions().map_err(VerifyError::Lists)?;
-        let mut lists = imports::jobs(&self.view, *platform, &distributions, &wanted);
+        let scope = (*platform, Imported::All);
+        let mut lists = imports::jobs(&self.view, scope, &distributions, &wanted);
         let sources = app_paths
             .iter()
             .filter(|path| path.is_under(APP_DIR) && path.as_str().ends_with(".py"));
@@ -405,7 +434,7 @@ impl<'a> Checked<'a> {
         let run = self.run();
         let ran = self.ran(|| {
             let (checked, started) = rayon::join(
-                || imports::check_root(&run, &self.view, &distributions, &lists),
+                || imports::check_root(&run, &self.view, &distributions, &lists, &[]),
                 || smoke::check_entry(&run, self.subject.entrypoint),
             );
             let mut findings = checked?;
@@ -435,6 +464,7 @@ impl<'a> Checked<'a> {
             python: &self.subject.layout.python,
             env: self.subject.env,
             cwd: self.subject.working_dir,
+            bytecode: self.bytecode.path(),
         }
     }
 

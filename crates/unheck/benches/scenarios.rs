@@ -10,6 +10,8 @@
     reason = "a benchmark reads files and prints tables"
 )]
 
+mod link;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
@@ -17,7 +19,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use link::Link;
+
 const UNHECK: &str = env!("CARGO_BIN_EXE_unheck");
+
+/// A link as many offices and build machines have: 100 Mbit/s.
+const LINK: f64 = 12.5e6;
 
 /// What one run of a process took.
 #[derive(Clone, Copy)]
@@ -74,13 +81,14 @@ impl Bench {
 
     fn run(&self) {
         let cold = self.build(&[]);
-        let (bytes, download) = self.download_again();
+        let (bytes, download) = self.download_again(None);
         let note = format!(
             "{:.1} MB came; the same bytes alone take {:.2} s",
             mb(bytes),
             download.as_secs_f64()
         );
         self.print("cold: nothing in the cache", cold, &note);
+        self.cold_on_a_link();
         self.print("nothing changed", self.median(11, |_| {}), "");
         let edit = self.median(11, |round| {
             let app = self.app();
@@ -115,6 +123,27 @@ impl Bench {
         );
     }
 
+    /// A cold build, and the download of the same bytes, both through a link of 100 Mbit/s.
+    fn cold_on_a_link(&self) {
+        let link = Link::new(LINK);
+        fs::remove_file(self.project.join("pylock.unheck.toml")).ok();
+        let mut command = self.command(&self.cache.with_extension("link"), &[]);
+        for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
+            command.env(name, &link.url);
+        }
+        for name in ["no_proxy", "NO_PROXY"] {
+            command.env_remove(name);
+        }
+        let cold = measure(&mut command);
+        let (bytes, download) = self.download_again(Some(&link));
+        let note = format!(
+            "{:.1} MB came; the same bytes alone take {:.2} s on that link",
+            mb(bytes),
+            download.as_secs_f64()
+        );
+        self.print("cold, on a link of 100 Mbit/s", cold, &note);
+    }
+
     /// The Python file that an edit changes.
     fn app(&self) -> PathBuf {
         ["main.py", "web.py"]
@@ -125,6 +154,10 @@ impl Bench {
     }
 
     fn build(&self, more: &[&str]) -> Figure {
+        measure(&mut self.command(&self.cache, more))
+    }
+
+    fn command(&self, cache: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(UNHECK);
         command
             .arg("build")
@@ -134,10 +167,10 @@ impl Bench {
             .arg("-q");
         command
             .arg("--cache-dir")
-            .arg(&self.cache)
+            .arg(cache)
             .args(more)
             .stdout(Stdio::null());
-        measure(&mut command)
+        command
     }
 
     fn median(&self, rounds: usize, prepare: impl Fn(usize)) -> Figure {
@@ -163,8 +196,9 @@ impl Bench {
         fs::remove_file(&self.output).ok();
     }
 
-    /// Fetches everything that the lock names once more with curl, to know what the network allows.
-    fn download_again(&self) -> (u64, Duration) {
+    /// Fetches everything that the lock names once more with curl, to know what the network or the
+    /// link allows.
+    fn download_again(&self, link: Option<&Link>) -> (u64, Duration) {
         let mut list = tempfile::NamedTempFile::new().expect("list");
         let text = fs::read_to_string(self.project.join("pylock.unheck.toml")).expect("lock");
         let lock: toml::Table = toml::from_str(&text).expect("lock");
@@ -177,6 +211,7 @@ impl Bench {
             .args(["--silent", "--fail", "--parallel", "--parallel-max", "16"])
             .args(["--write-out", "%{size_download}\\n", "--config"])
             .arg(list.path())
+            .args(link.iter().flat_map(|link| ["--proxy", link.url.as_str()]))
             .output()
             .expect("curl is needed for the comparison");
         assert!(

@@ -3,7 +3,7 @@
 //! Answers from the artifact alone: its lock, which has a reason for every Debian file, and the
 //! lists of who owns what. Guesses nothing: where no reason is recorded, the chain ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -384,6 +384,76 @@ impl<'a> View<'a> {
     }
 }
 
+/// Reasons of every file of a platform at once, for who shows all of them.
+pub(crate) struct Reasons<'a> {
+    view: Option<View<'a>>,
+    /// By origin, where a file's reason is that of its origin.
+    origins: BTreeMap<Origin, Vec<String>>,
+}
+
+impl<'a> Reasons<'a> {
+    /// Reasons from the lock inside; without one there are none.
+    pub(crate) fn new(inside: &'a Inside) -> Self {
+        let view = View::new(inside);
+        let all: BTreeSet<&Origin> = inside.files.values().map(|file| &file.origin).collect();
+        let reason = |view: &View<'a>, origin: &Origin| {
+            let mut links = Vec::new();
+            match origin {
+                Origin::Distribution(name) => view.distribution(name, &mut links),
+                Origin::Deb(name) => {
+                    if let Some(deb) = view.deb(name) {
+                        view.reason(&deb.reason, &mut links, &mut BTreeSet::new());
+                    }
+                }
+                Origin::Interpreter => push(&mut links, "part of", view.owner_text(origin)),
+                Origin::App => push(&mut links, "part of", view.project()),
+                Origin::Generated(_) => {}
+            }
+            texts(&links)
+        };
+        let origins = view.iter().flat_map(|view| {
+            let one = |origin: &&Origin| ((*origin).clone(), reason(view, origin));
+            all.iter().map(one).collect::<Vec<_>>()
+        });
+        Self {
+            origins: origins.collect(),
+            view,
+        }
+    }
+
+    /// Who it is, with version where the lock has one.
+    pub(crate) fn owner(&self, origin: &Origin) -> String {
+        let view = self.view.as_ref();
+        view.map_or_else(|| origin.to_string(), |view| view.owner_text(origin))
+    }
+
+    /// Why all of an origin is here, each line the reason of the one before.
+    pub(crate) fn of_origin(&self, origin: &Origin) -> Vec<String> {
+        self.origins.get(origin).cloned().unwrap_or_default()
+    }
+
+    /// Why the file at `path` is here.
+    pub(crate) fn of_file(&self, path: &TreePath) -> Vec<String> {
+        let Some(view) = &self.view else {
+            return Vec::new();
+        };
+        match view.inside.files.get(path).map(|file| &file.origin) {
+            Some(Origin::Deb(_)) => {
+                let mut links = Vec::new();
+                view.file(path, &mut links, &mut BTreeSet::new());
+                texts(&links)
+            }
+            Some(origin) => self.of_origin(origin),
+            None => Vec::new(),
+        }
+    }
+}
+
+fn texts(links: &[Link]) -> Vec<String> {
+    let text = |link: &Link| format!("{} {}", link.relation, link.what);
+    links.iter().map(text).collect()
+}
+
 fn push(links: &mut Vec<Link>, relation: &'static str, what: String) {
     links.push(Link { relation, what });
 }
@@ -461,8 +531,6 @@ fn distance(one: &str, other: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use unheck_base::Digest;
 
     use super::*;

@@ -46,7 +46,9 @@ pub(crate) enum Verb {
     #[command(after_help = "Example: unheck why media.oci.tar libGL.so.1")]
     Why(WhyArgs),
     /// Say who takes the space in what was built
-    #[command(after_help = "Example: unheck size web.oci.tar")]
+    #[command(
+        after_help = "Example: unheck size web.oci.tar --against web-1.0.oci.tar --html size.html"
+    )]
     Size(SizeArgs),
     /// Show or clean the cache of downloads and layers
     #[command(after_help = "Example: unheck cache prune --unused-for 7")]
@@ -349,6 +351,12 @@ pub(crate) struct WhyArgs {
 pub(crate) struct SizeArgs {
     /// What `unheck build` made
     pub(crate) artifact: PathBuf,
+    /// Say too what an update from this artifact sends, layer by layer, and who grew
+    #[arg(long, env = "UNHECK_AGAINST", value_name = "OTHER")]
+    pub(crate) against: Option<PathBuf>,
+    /// Write one self-contained page with a treemap that can be searched
+    #[arg(long, env = "UNHECK_HTML", value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// `unheck cache`.

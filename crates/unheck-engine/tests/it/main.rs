@@ -13,6 +13,7 @@ mod inputs;
 mod network;
 mod refused;
 mod reproducible;
+mod sizes;
 mod store;
 mod suites;
 mod support;

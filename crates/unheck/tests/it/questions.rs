@@ -62,6 +62,54 @@ fn why_leads_from_a_library_to_the_project() {
 }
 
 #[test]
+fn size_compares_and_writes_a_page() {
+    let kit = Kit::new(PROJECT);
+    assert_eq!(kit.build(&["-o", "a.oci.tar"]).code, 0);
+    kit.write("main.py", "import native\n");
+    assert_eq!(kit.build(&["-o", "b.oci.tar"]).code, 0);
+    let words = ["size", "b.oci.tar", "--against", "a.oci.tar"];
+    let ran = kit.plain(&[&words[..], &["--html", "size.html", "--json"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let value = check("size", &ran.stdout);
+    let platform = &value["platforms"][0];
+    let sent = platform["update"]["layers"].as_array().expect("layers");
+    let sent = sent.iter().filter(|one| one["transferred"] != 0);
+    assert_eq!(
+        sent.map(|one| &one["name"]).collect::<Vec<_>>(),
+        ["app"],
+        "only the app changed"
+    );
+    let page = fs_err::read_to_string(kit.project().join("size.html")).expect("page");
+    assert!(page.starts_with("<!doctype html>") && page.contains("shop: who takes the space"));
+    assert_eq!(ran.stderr, "page: size.html");
+    let text = kit.plain(&words).stdout;
+    for wanted in [
+        "an update sends",
+        "(there already)",
+        "app (files: 1 changed)",
+        "kinds of files, unpacked",
+        "shared library",
+        "`--trim safe` would leave out nothing more",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    let nowhere = kit.plain(&["size", "b.oci.tar", "--html", "no/where.html"]);
+    assert_eq!((nowhere.code, nowhere.stdout.as_str()), (2, ""));
+    assert!(
+        nowhere.stderr.contains("hint: choose a place"),
+        "{}",
+        nowhere.stderr
+    );
+    let other = kit.plain(&["size", "b.oci.tar", "--against", "main.py"]);
+    assert_eq!(other.code, 2);
+    assert!(
+        other.stderr.contains("cannot look into `main.py`"),
+        "{}",
+        other.stderr
+    );
+}
+
+#[test]
 fn what_is_no_image_is_the_users_input() {
     let kit = Kit::new(PROJECT);
     for words in [

@@ -2,7 +2,7 @@
 //! people's tools. Run with `cargo test -p unheck --test live -- --ignored`.
 //!
 //! Needs the network, user namespaces and, from Debian: `skopeo`, `umoci`, `runc`, `podman`,
-//! `qemu-user-static`, `uidmap`. What is missing fails a test and is named; nothing is passed over.
+//! `qemu-user-static`, `uidmap`, `chromium`. What is missing fails a test and is named; nothing is passed over.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
@@ -11,11 +11,13 @@
 )]
 
 mod apps;
+mod browser;
 mod examples;
 mod foreign;
 mod inputs;
 mod kit;
 mod locks;
+mod page;
 mod proof;
 mod reproducible;
 mod sizes;

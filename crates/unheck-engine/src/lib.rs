@@ -17,6 +17,7 @@ pub mod inside;
 pub mod interpreter;
 pub mod layers;
 pub mod layout;
+pub mod limits;
 pub mod lock;
 pub mod locker;
 pub mod net;

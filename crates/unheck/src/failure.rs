@@ -3,6 +3,7 @@
 use unheck_engine::build::BuildError;
 use unheck_engine::explain::{Class, Explain};
 use unheck_engine::finding::Finding;
+use unheck_engine::limits::{Exceeded, LimitsError};
 use unheck_engine::locker::MakeLockError;
 use unheck_engine::net::NetError;
 use unheck_store::fetch::FetchError;
@@ -123,6 +124,12 @@ impl Failure {
             self.findings.clone_from(findings);
             // Each finding is shown with its own hint.
             self.hints.clear();
+        }
+        if let Some(BuildError::Limits(limits)) = error.downcast_ref()
+            && let LimitsError::Exceeded(list) = &**limits
+        {
+            let problem = |one: &Exceeded| (one.to_string(), one.evidence.clone());
+            self.problems.extend(list.iter().map(problem));
         }
         let fetch = error.downcast_ref::<FetchError>();
         let fetch = fetch.or_else(|| match error.downcast_ref() {

@@ -84,6 +84,9 @@ pub enum BuildError {
     /// It was run, and something does not work.
     #[error("what was built does not work: {} found", if errors(.0) == 1 { "one error".to_owned() } else { format!("{} errors", errors(.0)) })]
     Broken(Vec<Finding>),
+    /// It is over its budget.
+    #[error(transparent)]
+    Limits(#[from] Box<crate::limits::LimitsError>),
     /// The image cannot be written.
     #[error("cannot write the image")]
     Image(#[from] WriteImageError),
@@ -113,6 +116,7 @@ impl BuildError {
             Self::Backend(error) => &**error,
             Self::Layer(error) => error,
             Self::Verify(error) => &**error,
+            Self::Limits(error) => &**error,
             Self::Image(error) => error,
             _ => return None,
         })

@@ -13,6 +13,7 @@ use crate::event::{Event, Stage};
 use crate::finding::{Finding, Severity, worst};
 use crate::input::{AppFiles, Entry, Kind, LockOptions, Project, app_files};
 use crate::layers::WrittenLayer;
+use crate::limits::Weight;
 use crate::lock::{Lock, Target};
 use crate::locker::wants;
 use crate::session::Session;
@@ -168,6 +169,8 @@ impl Attempt<'_> {
         if worst(&findings) == Some(Severity::Error) {
             return Err(BuildError::Broken(findings));
         }
+        let renew = (request.mode == LockMode::Renew).then_some(locked);
+        hold_limits(session, self.project, &platforms, renew)?;
         let options = image_options(session, self.project, request, self.lock);
         let image = session.stage(Stage::Write, &request.output.display().to_string(), || {
             write_image(session.store(), &request.output, &options, &targets)
@@ -182,6 +185,27 @@ impl Attempt<'_> {
             locked,
         })
     }
+}
+
+/// Nothing is written of what is over its budget.
+fn hold_limits(
+    session: &Session,
+    project: &Project,
+    platforms: &[BuiltPlatform],
+    renew: Option<bool>,
+) -> Result<(), BuildError> {
+    let weights = platforms
+        .iter()
+        .map(|built| (built.platform.to_string(), Weight::of(&built.layers)))
+        .collect();
+    let limits = &project.config.limits;
+    let note = limits
+        .hold(&project.root, &weights, renew)
+        .map_err(Box::new)?;
+    if let Some(note) = note {
+        session.note(&note);
+    }
+    Ok(())
 }
 
 fn secrets(app: &AppFiles) -> Vec<Finding> {

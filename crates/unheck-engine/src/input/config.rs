@@ -52,6 +52,8 @@ pub struct Config {
     pub mirrors: Mirrors,
     /// A keyring file to trust besides Debian's own keys.
     pub keyring: Option<PathBuf>,
+    /// What the artifact must not exceed.
+    pub limits: crate::limits::Limits,
 }
 
 /// An interpreter archive.

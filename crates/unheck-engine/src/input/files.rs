@@ -160,6 +160,7 @@ const NEVER: &[&str] = &[
     "*.oci",
     "Dockerfile*",
     "/unheck.toml",
+    "/unheck.sizes.toml",
     "/uv.lock",
     "/pylock*.toml",
     "/.python-version",

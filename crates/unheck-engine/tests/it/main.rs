@@ -10,6 +10,7 @@ mod build;
 mod closure;
 mod hostile;
 mod inputs;
+mod limits;
 mod network;
 mod refused;
 mod reproducible;

@@ -110,6 +110,23 @@ fn size_compares_and_writes_a_page() {
 }
 
 #[test]
+fn a_build_over_its_budget_ends_with_its_own_exit_code() {
+    let kit = Kit::new(PROJECT);
+    assert_eq!(kit.build(&["-o", "a.oci.tar"]).code, 0);
+    kit.write(
+        "pyproject.toml",
+        &format!("{PROJECT}[tool.unheck.limits]\nsize = \"1 kB\"\nlayers = 1\n"),
+    );
+    let ran = kit.build(&["-o", "b.oci.tar", "--json"]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    assert!(!kit.project().join("b.oci.tar").exists());
+    let error = check("error", &ran.stdout);
+    let problems = error["error"]["problems"].as_array().expect("problems");
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    insta::assert_snapshot!("over_budget", ran.stderr);
+}
+
+#[test]
 fn what_is_no_image_is_the_users_input() {
     let kit = Kit::new(PROJECT);
     for words in [

@@ -5,8 +5,12 @@
 //! its tree, [`Exe`] the one file. The program itself is in `stub/`: a workspace of its own, compiled by this crate's
 //! build script. What program and library must agree on is in `wire`, which both compile.
 
+extern crate alloc;
+
 mod exe;
 mod launch;
+#[expect(dead_code, reason = "the other half is for the program in `stub/`")]
+mod wire;
 
 pub use exe::{Contents, Entry, Exe, ExeError, ExeOptions, Written};
 pub use launch::{
@@ -31,6 +35,13 @@ pub enum Architecture {
 /// `None` when this build of unheck has none, because the toolchain that built it could not compile for that
 /// architecture. Say so plainly; there is no substitute.
 pub fn stub(architecture: Architecture) -> Option<&'static [u8]> {
-    let _ = architecture;
-    None
+    match architecture {
+        Architecture::Amd64 => stubs::AMD64,
+        Architecture::Arm64 => stubs::ARM64,
+    }
+}
+
+/// Written by the build script.
+mod stubs {
+    include!(concat!(env!("OUT_DIR"), "/stubs.rs"));
 }

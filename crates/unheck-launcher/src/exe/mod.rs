@@ -1,9 +1,17 @@
 //! The one-file executable: the launcher with a tree appended. Start at [`Exe::write`].
 
+mod pack;
+mod plan;
+
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use unheck_base::{Digest, TreePath};
+
+use crate::wire::launch::{Description, Mode};
+use crate::wire::trailer::{FLAG_COMMAND_LINE, Trailer};
+use pack::Packer;
+use plan::Plan;
 
 /// A tree that becomes one executable file. It must hold a launch description as a file at [`crate::LAUNCH_PATH`].
 #[derive(Debug, Clone, Default)]
@@ -81,6 +89,17 @@ pub enum ExeError {
     /// The tree has no launch description.
     #[error("the tree has no launch description at `{}`", crate::LAUNCH_PATH)]
     NoLaunch,
+    /// The launcher would not understand the description.
+    #[error("line {line} of `{}` is wrong: {why}", crate::LAUNCH_PATH)]
+    BadLaunch {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The description names a file that the tree does not have.
+    #[error("the launch description names `{0}`, which is no file of the tree")]
+    NotInTree(String),
     /// A link leads out of the tree or is absolute.
     #[error("the link `{path}` leads to `{target}`, outside of the tree")]
     LinkOut {
@@ -121,9 +140,20 @@ pub enum ExeError {
     Write(#[source] io::Error),
 }
 
+impl ExeError {
+    /// What mends it, the best first.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::LinkOut { .. } => vec!["make the link relative".to_owned()],
+            Self::Changed { .. } => vec!["build again".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl Exe {
     /// Writes the file: the launcher, then the payload. Deterministic; frames are compressed on all cores of the
-    /// current rayon pool. The caller makes the file executable.
+    /// current rayon pool, at most a few of them are in memory. The caller makes the file executable.
     ///
     /// # Errors
     ///
@@ -135,7 +165,66 @@ impl Exe {
         options: ExeOptions,
         output: &mut dyn Write,
     ) -> Result<Written, ExeError> {
-        let _ = (stub, contents, options, output);
-        Err(ExeError::NoLaunch)
+        self.check_launch(contents)?;
+        let plan = Plan::new(self)?;
+        output.write_all(stub).map_err(ExeError::Write)?;
+        let mut packer = Packer::new(plan.files.len(), options.level, output);
+        for (number, file) in plan.files.iter().enumerate() {
+            packer.add(number, file, contents)?;
+        }
+        let packed = packer.finish()?;
+        let index = plan.index(&packed, stub);
+        let compressed = zstd::bulk::compress(&index, options.level).map_err(ExeError::Write)?;
+        let content = Digest::of(&compressed);
+        let trailer = Trailer {
+            start: stub.len() as u64,
+            frames_len: packed.len,
+            index_len: compressed.len() as u64,
+            index_raw: index.len() as u64,
+            flags: if options.flags { FLAG_COMMAND_LINE } else { 0 },
+            content: *content.as_bytes(),
+        };
+        let trailer = trailer.encode(|bytes| *Digest::of(bytes).as_bytes());
+        output.write_all(&compressed).map_err(ExeError::Write)?;
+        output.write_all(&trailer).map_err(ExeError::Write)?;
+        let len = stub.len() + compressed.len() + trailer.len();
+        Ok(Written {
+            len: len as u64 + packed.len,
+            content,
+        })
+    }
+
+    /// The description is read as the launcher will, and what it names is there.
+    fn check_launch(&self, contents: &dyn Contents) -> Result<(), ExeError> {
+        let path = TreePath::new(crate::LAUNCH_PATH).map_err(|_| ExeError::NoLaunch)?;
+        if !matches!(self.entries.get(&path), Some(Entry::File { .. })) {
+            return Err(ExeError::NoLaunch);
+        }
+        let mut text = Vec::new();
+        contents
+            .open(&path)
+            .and_then(|mut reader| reader.read_to_end(&mut text))
+            .map_err(|source| ExeError::Read { path, source })?;
+        let description = Description::parse(&text).map_err(|bad| ExeError::BadLaunch {
+            line: bad.line,
+            why: bad.why,
+        })?;
+        let mut files: Vec<&str> = Vec::new();
+        if let Mode::Static { loader, .. } = description.mode {
+            files.push(loader);
+        }
+        for command in &description.commands {
+            files.push(command.program);
+            files.extend(command.named);
+        }
+        for file in files {
+            let entry = TreePath::new(file)
+                .ok()
+                .and_then(|path| self.entries.get(&path));
+            if !matches!(entry, Some(Entry::File { .. } | Entry::Launcher)) {
+                return Err(ExeError::NotInTree(file.to_owned()));
+            }
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,189 @@
+//! What a payload holds, decided before a byte is read: every path, which files are the same, in which order the stream
+//! has them. Start at [`Plan::new`].
+
+use std::collections::BTreeMap;
+
+use unheck_base::{Digest, TreePath};
+
+use super::pack::Packed;
+use super::{Entry, Exe, ExeError};
+use crate::wire::path::stays_inside;
+use crate::wire::payload::{DIR, FILE, HARD_LINK, LAUNCHER, MAGIC, SYMLINK};
+use crate::wire::xxh64::xxh64;
+
+/// Permission bits that an unpacked file may have.
+const PERMISSIONS: u32 = 0o777;
+/// Permission bits of directories that nobody asked for, and of launchers.
+const USUAL: u32 = 0o755;
+
+/// A file whose bytes are stored.
+pub(super) struct Stored<'a> {
+    pub(super) path: &'a TreePath,
+    pub(super) len: u64,
+    pub(super) digest: Digest,
+}
+
+/// What an index entry says, still without the places in the stream.
+enum Item<'a> {
+    Dir,
+    /// By number in [`Plan::files`].
+    Stored(usize),
+    Empty,
+    /// By number of entry.
+    Same(u32),
+    Symlink(&'a str),
+    Launcher,
+}
+
+/// A payload before it is written.
+pub(super) struct Plan<'a> {
+    items: Vec<(TreePath, u32, Item<'a>)>,
+    /// In the order of the stream.
+    pub(super) files: Vec<Stored<'a>>,
+}
+
+impl<'a> Plan<'a> {
+    /// Checks the tree and orders it.
+    pub(super) fn new(exe: &'a Exe) -> Result<Self, ExeError> {
+        let items = with_parents(exe)?;
+        let mut plan = Self {
+            items: Vec::new(),
+            files: Vec::new(),
+        };
+        let empty = Digest::of(&[]);
+        let mut first: BTreeMap<(Digest, u32), u32> = BTreeMap::new();
+        for (number, (path, entry)) in (0u32..).zip(items) {
+            let (mode, item) = match entry {
+                None => (USUAL, Item::Dir),
+                Some((_, Entry::Dir { mode })) => (*mode, Item::Dir),
+                Some((_, Entry::Launcher)) => (USUAL, Item::Launcher),
+                Some((_, Entry::Symlink { target })) => {
+                    if !stays_inside(path.as_str(), target) {
+                        let target = target.clone();
+                        return Err(ExeError::LinkOut { path, target });
+                    }
+                    (PERMISSIONS, Item::Symlink(target))
+                }
+                Some((_, Entry::File { mode, digest, .. })) if *digest == empty => {
+                    (*mode, Item::Empty)
+                }
+                Some((path, Entry::File { mode, len, digest })) => {
+                    let mode = mode & PERMISSIONS;
+                    let earlier = *first.entry((*digest, mode)).or_insert(number);
+                    if earlier == number {
+                        plan.files.push(Stored {
+                            path,
+                            len: *len,
+                            digest: *digest,
+                        });
+                        (mode, Item::Stored(plan.files.len() - 1))
+                    } else {
+                        (mode, Item::Same(earlier))
+                    }
+                }
+            };
+            plan.items.push((path, mode & PERMISSIONS, item));
+        }
+        plan.order_stream();
+        Ok(plan)
+    }
+
+    /// Like beside like: it compresses better.
+    fn order_stream(&mut self) {
+        let mut order: Vec<usize> = (0..self.files.len()).collect();
+        order.sort_by_key(|number| kind_of(self.files[*number].path));
+        let mut places = vec![0; order.len()];
+        for (place, number) in order.iter().enumerate() {
+            places[*number] = place;
+        }
+        for (_, _, item) in &mut self.items {
+            if let Item::Stored(number) = item {
+                *number = places[*number];
+            }
+        }
+        let mut files: Vec<Option<Stored<'a>>> = self.files.drain(..).map(Some).collect();
+        self.files = order
+            .into_iter()
+            .filter_map(|number| files[number].take())
+            .collect();
+    }
+
+    /// The bytes of the index, as `wire::payload` describes them.
+    pub(super) fn index(&self, packed: &Packed, stub: &[u8]) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend((packed.frames.len() as u32).to_le_bytes());
+        out.extend((self.items.len() as u32).to_le_bytes());
+        for frame in &packed.frames {
+            out.extend(frame.packed_len.to_le_bytes());
+            out.extend(frame.len.to_le_bytes());
+            out.extend(frame.sha256.as_bytes());
+        }
+        for (path, mode, item) in &self.items {
+            let kind = match item {
+                Item::Dir => DIR,
+                Item::Stored(_) | Item::Empty => FILE,
+                Item::Same(_) => HARD_LINK,
+                Item::Symlink(_) => SYMLINK,
+                Item::Launcher => LAUNCHER,
+            };
+            out.push(kind);
+            out.extend((*mode as u16).to_le_bytes());
+            text(&mut out, path.as_str());
+            match item {
+                Item::Dir => {}
+                Item::Empty => out.extend([0; 16]),
+                Item::Stored(number) => {
+                    let file = &packed.files[*number];
+                    out.extend(file.start.to_le_bytes());
+                    out.extend(file.len.to_le_bytes());
+                    out.extend(file.hashes.iter().flat_map(|hash| hash.to_le_bytes()));
+                }
+                Item::Same(number) => out.extend(number.to_le_bytes()),
+                Item::Symlink(target) => text(&mut out, target),
+                Item::Launcher => out.extend(xxh64(stub).to_le_bytes()),
+            }
+        }
+        out
+    }
+}
+
+/// Paths and links have at most 4095 bytes, which was checked.
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u16).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+type Items<'a> = BTreeMap<TreePath, Option<(&'a TreePath, &'a Entry)>>;
+
+/// All paths with the directories above them, in order.
+fn with_parents(exe: &Exe) -> Result<Items<'_>, ExeError> {
+    let mut items = Items::new();
+    for (path, entry) in &exe.entries {
+        for parent in path.ancestors() {
+            if !matches!(exe.entries.get(&parent), None | Some(Entry::Dir { .. })) {
+                return Err(ExeError::ThroughFile {
+                    path: path.clone(),
+                    through: parent,
+                });
+            }
+            items.entry(parent).or_insert(None);
+        }
+        items.insert(path.clone(), Some((path, entry)));
+    }
+    Ok(items)
+}
+
+/// Source, bytecode, libraries, the rest; within each by extension, then by directory.
+fn kind_of(path: &TreePath) -> (u8, &str, &TreePath) {
+    let name = path.file_name();
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let kind = match extension {
+        "py" => 0,
+        "pyc" => 1,
+        "so" => 3,
+        _ if name.contains(".so.") => 3,
+        "" | "bin" => 4,
+        _ => 2,
+    };
+    (kind, if kind == 2 { extension } else { "" }, path)
+}

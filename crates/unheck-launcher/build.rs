@@ -5,7 +5,6 @@
 //! the same bytes in a debug build, a release build and in any checkout. Its lock is a part of the outer lock, so what
 //! it needs was downloaded before; only if that is not so (a lone `cargo build -p`, a new target) it asks for the rest.
 
-#![expect(clippy::print_stdout, reason = "how build scripts talk to cargo")]
 #![expect(
     clippy::disallowed_methods,
     reason = "a build script's input is its environment"

@@ -23,7 +23,10 @@ fn add(exe: &mut Exe, root: &Path, at: &Path, launcher: Digest) -> Result<(), Bo
     for found in fs_err::read_dir(at)? {
         let found = found?;
         let path = found.path();
-        let name = path.strip_prefix(root)?.to_str().ok_or("a path is not UTF-8")?;
+        let name = path
+            .strip_prefix(root)?
+            .to_str()
+            .ok_or("a path is not UTF-8")?;
         let kind = found.file_type()?;
         let entry = if kind.is_symlink() {
             let target = fs_err::read_link(&path)?;
@@ -66,6 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut file = fs_err::File::create(output)?;
     exe.write(stub, &Directory(root.to_owned()), options, &mut file)?;
-    file.file().set_permissions(PermissionsExt::from_mode(0o755))?;
+    file.file()
+        .set_permissions(PermissionsExt::from_mode(0o755))?;
     Ok(())
 }

@@ -228,3 +228,6 @@ impl Exe {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,65 @@ fn walk<'a>(table: &[u8], count: u64, strings: &'a [u8]) -> Option<Vec<&'a [u8]>
     }
     Some(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use unheck_testkit::{ElfBuilder, Machine};
+
+    use super::*;
+
+    fn library(machine: Machine) -> Vec<u8> {
+        ElfBuilder::new(machine)
+            .soname("libz.so.1")
+            .interp("/lib64/ld.so")
+            .define_version("ZLIB_1.2.0")
+            .define_version("ZLIB_1.2.9")
+            .export_versioned("inflate", "ZLIB_1.2.0")
+            .build()
+    }
+
+    fn versions(bytes: &[u8]) -> Option<Vec<String>> {
+        let versions = Object::parse(bytes, X86_64)?.defined_versions()?;
+        let text = |name: &&[u8]| String::from_utf8_lossy(name).into_owned();
+        Some(versions.iter().map(text).collect())
+    }
+
+    #[test]
+    fn defined_versions_and_interpreter_are_read() {
+        let bytes = library(Machine::X86_64);
+        let versions = versions(&bytes).unwrap();
+        assert!(
+            versions.ends_with(&["ZLIB_1.2.0".to_owned(), "ZLIB_1.2.9".to_owned()]),
+            "{versions:?}"
+        );
+        let object = Object::parse(&bytes, X86_64).unwrap();
+        assert_eq!(object.interpreter(), Some(&b"/lib64/ld.so"[..]));
+        let bare = ElfBuilder::new(Machine::X86_64).soname("libz.so.1").build();
+        assert_eq!(
+            Object::parse(&bare, X86_64).unwrap().defined_versions(),
+            Some(Vec::new())
+        );
+    }
+
+    #[test]
+    fn objects_of_another_machine_are_none() {
+        assert!(Object::parse(&library(Machine::Aarch64), X86_64).is_none());
+        assert!(Object::parse(&library(Machine::Aarch64), AARCH64).is_some());
+        assert!(Object::parse(b"#!/bin/sh\n", X86_64).is_none());
+    }
+
+    #[test]
+    fn cut_and_damaged_objects_are_read_or_not_but_end() {
+        let bytes = library(Machine::X86_64);
+        for len in 0..bytes.len() {
+            let _ = versions(&bytes[..len]);
+        }
+        let mut changed = 0;
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] = !bytes[at];
+            changed += usize::from(versions(&bytes).is_none());
+        }
+        assert!(changed > 50, "damage in headers goes unnoticed: {changed}");
+    }
+}

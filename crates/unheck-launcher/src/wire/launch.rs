@@ -15,6 +15,7 @@
 //! argument {root}/usr/bin/hello
 //! command python3.13
 //! program usr/bin/python3.13.bin
+//! end unheck-launch
 //! ```
 //!
 //! With `mode dynamic` there is neither `loader` nor `names-by` but any number of `need SONAME [VERSION…]`, each followed
@@ -173,7 +174,7 @@ impl<'a> Description<'a> {
         let variables = parse_variables(&mut lines)?;
         let start = lines.required("start", "`start` is expected here")?;
         let mut commands: Vec<Command<'a>> = Vec::new();
-        while !lines.rest.is_empty() {
+        while lines.peek().is_some_and(|(key, _)| key == "command") {
             let command = parse_command(&mut lines)?;
             if commands
                 .last()
@@ -182,6 +183,13 @@ impl<'a> Description<'a> {
                 return Err(lines.bad("commands are out of order"));
             }
             commands.push(command);
+        }
+        let end = lines.required(
+            "end",
+            "a key is unknown or out of place, or the end is missing",
+        )?;
+        if end != "unheck-launch" || !lines.rest.is_empty() {
+            return Err(lines.bad("something stands behind the end"));
         }
         if !commands.iter().any(|command| command.name == start) {
             return Err(lines.bad("`start` names no command"));
@@ -272,7 +280,7 @@ fn parse_variables<'a>(lines: &mut Lines<'a>) -> Result<Vec<Variable<'a>>, BadLi
 }
 
 fn parse_command<'a>(lines: &mut Lines<'a>) -> Result<Command<'a>, BadLine> {
-    let name = lines.required("command", "a key is unknown or out of place")?;
+    let name = lines.required("command", "`command` is expected here")?;
     if !is_tree_path(name) || name.contains('/') {
         return Err(lines.bad("a command's name is no file name"));
     }

@@ -41,7 +41,10 @@ impl Appended {
         }
         match Trailer::decode(&bytes, len, sha256) {
             Ok(trailer) => Ok(Some(Self { file, len, trailer })),
-            Err(BadTrailer::Absent) => Ok(None),
+            Err(BadTrailer::Absent) => match end_of_program(&file) {
+                Some(end) if end < len => Err("this file is damaged: its end is missing".into()),
+                _ => Ok(None),
+            },
             Err(BadTrailer::Version) => {
                 Err("the payload is of a version that this launcher does not know".into())
             }
@@ -90,6 +93,19 @@ impl Appended {
             stub,
         })
     }
+}
+
+/// Where the program's own bytes end: after its section headers, which the linker puts last.
+fn end_of_program(file: &Fd) -> Option<u64> {
+    let mut header = [0; 64];
+    sys::read_at(file, &mut header, 0).ok()?;
+    let table = u64::from_le_bytes(*header[40..].first_chunk()?);
+    let number = |at: usize| {
+        header[at..]
+            .first_chunk()
+            .map(|bytes| u16::from_le_bytes(*bytes))
+    };
+    table.checked_add(u64::from(number(58)?) * u64::from(number(60)?))
 }
 
 /// A mapped payload with its index.

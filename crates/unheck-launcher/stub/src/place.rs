@@ -79,7 +79,11 @@ impl Candidate {
                 char::from(*byte)
             ));
         }
-        make_all(&self.path).map_err(Errno::text)?;
+        if self.public {
+            make(&self.path).map_err(Errno::text)?;
+        } else {
+            make_all(&self.path).map_err(Errno::text)?;
+        }
         let directory =
             sys::open(At::CWD, &c_string(&[&self.path]), sys::DIRECTORY, 0).map_err(|error| {
                 match error {
@@ -102,27 +106,26 @@ impl Candidate {
     }
 }
 
-/// Makes a directory for the user alone, and what is missing above it.
-fn make_all(path: &[u8]) -> sys::Result<()> {
-    let whole = c_string(&[path]);
-    match sys::make_dir(At::CWD, &whole, 0o700) {
-        Ok(()) | Err(Errno::EEXIST) => return Ok(()),
-        Err(Errno::ENOENT) => {}
-        // A read-only file system says so before it says that the directory is there.
-        Err(error) => {
-            return match sys::stat(At::CWD, &whole, false) {
-                Ok(_) => Ok(()),
-                Err(_) => Err(error),
-            };
-        }
-    }
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(at) if at > 0 => make_all(&path[..at])?,
-        _ => return Err(Errno::ENOENT),
-    }
-    match sys::make_dir(At::CWD, &whole, 0o700) {
+/// Makes a directory for the user alone if it is not there.
+fn make(path: &[u8]) -> sys::Result<()> {
+    let path = c_string(&[path]);
+    match sys::make_dir(At::CWD, &path, 0o700) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
-        Err(error) => Err(error),
+        // Read-only file systems may say so of a directory that is there.
+        Err(error) => sys::stat(At::CWD, &path, false)
+            .map(drop)
+            .map_err(|_| error),
+    }
+}
+
+/// Makes a directory and what is missing above it.
+fn make_all(path: &[u8]) -> sys::Result<()> {
+    match (make(path), path.iter().rposition(|byte| *byte == b'/')) {
+        (Err(Errno::ENOENT), Some(at)) if at > 0 => {
+            make_all(&path[..at])?;
+            make(path)
+        }
+        (result, _) => result,
     }
 }
 

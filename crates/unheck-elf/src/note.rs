@@ -1,4 +1,5 @@
-//! ELF notes: build id, x86 properties and the dlopen notes of the FDO specification.
+//! ELF notes: build id, x86 properties, the kernel that is asked for and the dlopen notes of the
+//! FDO specification.
 //!
 //! A note that is not in the form of its specification is left out: no loader refuses an object
 //! for it. Start at [`Notes::read`].
@@ -57,6 +58,7 @@ pub enum Priority {
 pub(crate) struct Notes {
     pub(crate) build_id: Option<String>,
     pub(crate) isa_level: Option<IsaLevel>,
+    pub(crate) kernel: Option<(u32, u32, u32)>,
     pub(crate) dlopen: Vec<DlopenNote>,
 }
 
@@ -110,6 +112,9 @@ impl Notes {
                 let step = if image.is_64() { 8 } else { 4 };
                 self.isa_level = self.isa_level.max(isa_level(desc, image.endian, step));
             }
+            (b"GNU", kind) if kind == elf::NT_GNU_ABI_TAG.0 => {
+                self.kernel = self.kernel.max(linux_version(desc, image.endian));
+            }
             (DLOPEN_OWNER, DLOPEN_TYPE) => self.take_dlopen(desc),
             _ => {}
         }
@@ -131,6 +136,14 @@ impl Notes {
                 .take(room),
         );
     }
+}
+
+/// The oldest Linux of `NT_GNU_ABI_TAG` (LSB core specification, "ABI note tag"): four words, the
+/// first one 0 for Linux.
+fn linux_version(desc: &[u8], endian: Endian) -> Option<(u32, u32, u32)> {
+    let reader = Reader::new(desc, endian);
+    let version = (reader.u32(4)?, reader.u32(8)?, reader.u32(12)?);
+    (reader.u32(0)? == 0).then_some(version)
 }
 
 /// `GNU_PROPERTY_X86_ISA_1_NEEDED` (x86-64 psABI, "Program Property").

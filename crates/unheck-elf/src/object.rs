@@ -107,6 +107,14 @@ pub struct Object {
     pub python_module: Option<String>,
     /// The x86-64 level below which the loader refuses it; `None` when it does not say.
     pub isa_level_needed: Option<IsaLevel>,
+    /// The oldest Linux that the loader may start it on (`NT_GNU_ABI_TAG`); `None` when it does
+    /// not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_needed: Option<(u32, u32, u32)>,
+    /// The largest memory page, in bytes, that its `PT_LOAD` segments can be mapped with; `None`
+    /// when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_page_size: Option<u64>,
     /// `PT_GNU_STACK` asks for an executable stack.
     pub executable_stack: bool,
 }
@@ -173,6 +181,8 @@ impl Object {
             build_id: notes.build_id,
             python_module: None,
             isa_level_needed: notes.isa_level,
+            kernel_needed: notes.kernel,
+            max_page_size: max_page_size(&image),
             executable_stack: image
                 .segments_of(elf::PT_GNU_STACK)
                 .any(|segment| segment.flags & elf::PF_X.0 != 0),
@@ -190,6 +200,20 @@ impl Object {
     pub fn imports_any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.imported.contains(*name))
     }
+}
+
+/// The loader refuses a segment whose alignment is no multiple of the page size, and one whose
+/// address and offset differ within a page cannot be mapped (gABI chapter 5, `p_align`).
+fn max_page_size(image: &Image<'_>) -> Option<u64> {
+    image
+        .segments_of(elf::PT_LOAD)
+        .map(|segment| {
+            let apart = segment.address.wrapping_sub(segment.offset);
+            // The largest power of two that divides both; 0 divides by all, 1 by nothing else.
+            let bits = segment.align | apart;
+            1 << bits.trailing_zeros().min(63)
+        })
+        .min()
 }
 
 fn interpreter(image: &Image<'_>) -> Result<Option<String>, ElfError> {

@@ -27,7 +27,7 @@ use unheck_store::{DerivedDir, ProduceError, Store, StoreError};
 use crate::explain::{Class, Explain};
 
 /// Kind of the derived directories; raised whenever what is in them would differ.
-const KIND: &str = "root-1";
+const KIND: &str = "root-2";
 /// The files of the layer.
 const TREE: &str = "tree";
 /// The list of what is in the layer.

@@ -12,7 +12,7 @@ use unheck_elf::Object;
 use unheck_store::{Pack, PackEntry, PackKind, Store};
 
 /// Raised whenever the answer for the same archive would differ.
-const SCAN_VERSION: u32 = 2;
+const SCAN_VERSION: u32 = 3;
 
 /// Longest Python file that is parsed; generated tables beyond it open no library.
 const MAX_SOURCE: u64 = 8 << 20;

@@ -65,6 +65,7 @@ pub struct ElfBuilder {
     rodata: Vec<u8>,
     notes: Vec<u8>,
     program: Option<(String, u8)>,
+    page: u64,
     sections: bool,
     padding: usize,
 }
@@ -103,6 +104,7 @@ impl ElfBuilder {
             rodata: Vec::new(),
             notes: Vec::new(),
             program: None,
+            page: machine.page(),
             sections: true,
             padding: 0,
         }
@@ -207,6 +209,31 @@ impl ElfBuilder {
         self
     }
 
+    /// Aligns segments to pages of so many bytes instead of the processor's largest ones.
+    #[must_use]
+    pub fn page(mut self, size: u64) -> Self {
+        self.page = size;
+        self
+    }
+
+    /// Adds `GNU_PROPERTY_X86_ISA_1_NEEDED` (x86-64 psABI, "Program Property"): bit 0 is the
+    /// baseline, bit 3 x86-64-v4.
+    #[must_use]
+    pub fn note_isa(self, bits: u32) -> Self {
+        let mut description = Vec::new();
+        put32s(&mut description, &[0xc000_8002, 4, bits, 0]);
+        self.note(5, b"GNU\0", &description)
+    }
+
+    /// Adds `NT_GNU_ABI_TAG` (LSB core specification): the oldest Linux it runs on.
+    #[must_use]
+    pub fn note_kernel(self, version: [u32; 3]) -> Self {
+        let mut description = Vec::new();
+        put32s(&mut description, &[0]);
+        put32s(&mut description, &version);
+        self.note(1, b"GNU\0", &description)
+    }
+
     /// Adds a `.note.dlopen` note: owner `FDO`, type 0x407c0c0a, a JSON text (the
     /// freedesktop.org ELF dlopen metadata specification).
     #[must_use]
@@ -216,11 +243,13 @@ impl ElfBuilder {
 
     /// As [`ElfBuilder::note_dlopen`], with the description's bytes as they stand.
     #[must_use]
-    pub fn note_dlopen_raw(mut self, description: &[u8]) -> Self {
-        self.notes.extend(4_u32.to_le_bytes());
-        self.notes.extend((description.len() as u32).to_le_bytes());
-        self.notes.extend(0x407c_0c0a_u32.to_le_bytes());
-        self.notes.extend_from_slice(b"FDO\0");
+    pub fn note_dlopen_raw(self, description: &[u8]) -> Self {
+        self.note(0x407c_0c0a, b"FDO\0", description)
+    }
+
+    fn note(mut self, kind: u32, owner: &[u8; 4], description: &[u8]) -> Self {
+        put32s(&mut self.notes, &[4, description.len() as u32, kind]);
+        self.notes.extend_from_slice(owner);
         self.notes.extend_from_slice(description);
         self.notes.resize(self.notes.len().next_multiple_of(4), 0);
         self
@@ -257,7 +286,7 @@ impl ElfBuilder {
         let mut tail = vec![self.dynamic_section(&sections, &mut strings)];
         // The string table was laid out before the dynamic section named its strings: their
         // places are fixed in `loaded_sections`, so nothing moves here.
-        let end = place(&mut tail, text_end, self.machine.page());
+        let end = place(&mut tail, text_end, self.page);
         sections.append(&mut tail);
         self.assemble(&sections, text_end, end)
     }
@@ -641,7 +670,7 @@ impl ElfBuilder {
     }
 
     fn program_headers(&self, sections: &[Section], text_end: u64) -> Vec<u8> {
-        let page = self.machine.page();
+        let page = self.page;
         let mut out = Vec::new();
         let mut put = |kind: u32, flags: u32, offset: u64, address: u64, size: u64, align: u64| {
             put32s(&mut out, &[kind, flags]);

@@ -141,6 +141,36 @@ fn a_library_with_many_built_in_modules_is_no_extension_module() {
 }
 
 #[test]
+fn the_oldest_kernel_and_the_largest_page_are_read() {
+    let tag = |os: u8| [os, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0];
+    for (os, kernel) in [(0, Some((3, 2, 1))), (1, None)] {
+        let description = tag(os);
+        let notes: &[(&[u8], u32, &[u8])] = &[(b"GNU\0", 1, &description)];
+        let object = check(&Spec {
+            notes,
+            ..Spec::default()
+        });
+        assert_eq!(object.kernel_needed, kernel);
+        assert_eq!(object.max_page_size, Some(0x1000));
+    }
+    let short: &[(&[u8], u32, &[u8])] = &[(b"GNU\0", 1, &[0; 12])];
+    let object = check(&Spec {
+        notes: short,
+        ..Spec::default()
+    });
+    assert_eq!(object.kernel_needed, None);
+    // `p_align` of the first program header, which is the only `PT_LOAD`.
+    let mut bytes = build(&Spec::default());
+    let place = 64 + 48..64 + 56;
+    assert_eq!(bytes[place.clone()], 0x1000_u64.to_le_bytes());
+    for (align, page) in [(0x10000_u64, 0x10000), (1, 1), (0x3000, 0x1000)] {
+        bytes[place.clone()].copy_from_slice(&align.to_le_bytes());
+        let object = Object::parse(&bytes).unwrap();
+        assert_eq!(object.max_page_size, Some(page));
+    }
+}
+
+#[test]
 fn the_isa_level_and_the_flags_are_read() {
     let property = |bits: u8| [0x02, 0x80, 0, 0xc0, 4, 0, 0, 0, bits, 0, 0, 0, 0, 0, 0, 0];
     for (bits, level) in [

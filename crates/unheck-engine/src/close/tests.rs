@@ -106,6 +106,8 @@ fn object(soname: Option<&str>, needed: &[&str]) -> Object {
         python_module: None,
         isa_level_needed: None,
         executable_stack: false,
+        kernel_needed: None,
+        max_page_size: None,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod assemble;
 pub mod backend;
 pub mod build;
+pub mod check;
 pub mod close;
 pub mod credentials;
 pub mod debian;

@@ -81,6 +81,9 @@ pub enum BuildError {
     /// It could not be run.
     #[error("cannot verify what was built")]
     Verify(#[from] Box<VerifyError>),
+    /// It could not be held against the targets that the project promises.
+    #[error("cannot check against `require` of `[tool.unheck]`")]
+    Require(#[from] Box<crate::check::CheckError>),
     /// It was run, and something does not work.
     #[error("what was built does not work: {} found", if errors(.0) == 1 { "one error".to_owned() } else { format!("{} errors", errors(.0)) })]
     Broken(Vec<Finding>),
@@ -117,6 +120,7 @@ impl BuildError {
             Self::Layer(error) => error,
             Self::Verify(error) => &**error,
             Self::Limits(error) => &**error,
+            Self::Require(error) => &**error,
             Self::Image(error) => error,
             _ => return None,
         })

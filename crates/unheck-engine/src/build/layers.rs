@@ -270,6 +270,19 @@ impl Builder<'_> {
         };
         Ok(verify_layers(self.attempt.session, &request).map_err(Box::new)?)
     }
+
+    /// Holds what was built against the targets that the project promises.
+    pub(super) fn require(&self, built: &Layers) -> Result<Vec<Finding>, BuildError> {
+        let Attempt {
+            session, project, ..
+        } = *self.attempt;
+        if project.config.require.is_empty() {
+            return Ok(Vec::new());
+        }
+        let platform = self.target.platform;
+        let found = crate::check::require(session, project, &built.layers, platform);
+        Ok(found.map_err(Box::new)?)
+    }
 }
 
 fn lock_path() -> TreePath {

@@ -149,6 +149,7 @@ impl Attempt<'_> {
             if request.verify {
                 findings.extend(session.stage(Stage::Verify, &name, || builder.verify(&built))?);
             }
+            findings.extend(builder.require(&built)?);
             platforms.push(BuiltPlatform {
                 platform: target.platform,
                 python: target.interpreter.version.clone(),

@@ -326,6 +326,26 @@ impl Suites {
         names
     }
 
+    /// Names of all packages whose paragraph has one of these lines, sorted; reads no paragraph.
+    pub fn names_with(&self, platform: Platform, lines: &[&str]) -> Vec<String> {
+        let needles: Vec<String> = lines.iter().map(|line| format!("\n{line}\n")).collect();
+        let tables = self.tables.get(&platform).into_iter().flatten();
+        let mut names: Vec<String> = tables
+            .flat_map(|table| {
+                table.stanzas.iter().filter(|(_, (start, end))| {
+                    let stanza = &table.text[*start..*end];
+                    needles
+                        .iter()
+                        .any(|needle| memchr::memmem::find(stanza, needle.as_bytes()).is_some())
+                })
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// The newest date of the suites, in seconds since 1970.
     pub fn newest_date(&self) -> i64 {
         self.releases

@@ -122,6 +122,11 @@ impl<'a> DebWorld<'a> {
         self.suites.package(self.platform, package)
     }
 
+    /// Whether the suites have Contents indexes where Debian has them.
+    pub fn has_contents(&self) -> bool {
+        !self.suites.contents(self.mirror, self.platform).is_empty()
+    }
+
     fn want(&self, listed: &Listed) -> Want {
         let package = &listed.package;
         Want {

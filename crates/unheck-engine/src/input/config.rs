@@ -42,6 +42,8 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Ports that the app listens on, such as `8000/tcp`.
     pub expose: Vec<String>,
+    /// Targets that what is built must run on, such as `debian:12`; see `docs/targets.md`.
+    pub require: Vec<String>,
     /// `none` or `safe`.
     pub trim: Option<crate::steps::TrimLevel>,
     /// `zstd` or `gzip`, with a level after a colon where the default is not wanted.

@@ -7,6 +7,7 @@
 )]
 
 mod build;
+mod check;
 mod closure;
 mod hostile;
 mod inputs;

@@ -67,6 +67,13 @@ pub(crate) struct Run {
 #[derive(Debug, Default)]
 pub(crate) struct Heard(Mutex<Vec<String>>);
 
+impl Heard {
+    /// What was heard so far.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
 impl Reporter for Heard {
     fn event(&self, event: Event<'_>) {
         let text = match event {

@@ -42,6 +42,9 @@ pub(crate) enum Verb {
     /// Check what was built: libraries complete, every import works, the entry point starts
     #[command(after_help = "Example: unheck verify web.oci.tar")]
     Verify(VerifyArgs),
+    /// Say whether what was built runs on a distribution, a machine or an image, and what is missing
+    #[command(after_help = "Example: unheck check web.oci.tar --on debian:12,rhel:9,alpine:3.20")]
+    Check(CheckArgs),
     /// Say why a file, distribution, Debian package or library is in what was built
     #[command(after_help = "Example: unheck why media.oci.tar libGL.so.1")]
     Why(WhyArgs),
@@ -335,6 +338,83 @@ pub(crate) struct RunArgs {
 pub(crate) struct VerifyArgs {
     /// What `unheck build` made
     pub(crate) artifact: PathBuf,
+}
+
+/// Whose libraries an artifact uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LibsArg {
+    /// All of its own, loader and libc too
+    Static,
+    /// The target's
+    Dynamic,
+}
+
+/// A level of x86-64 processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CpuArg {
+    /// Every 64-bit processor
+    #[value(name = "x86-64", alias = "x86-64-v1")]
+    Baseline,
+    /// SSE4.2, about 2009
+    #[value(name = "x86-64-v2")]
+    V2,
+    /// AVX2, about 2013
+    #[value(name = "x86-64-v3")]
+    V3,
+    /// AVX-512
+    #[value(name = "x86-64-v4")]
+    V4,
+}
+
+/// `unheck check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// What `unheck build` made
+    #[arg(required_unless_present_any = ["capture", "list"])]
+    pub(crate) artifact: Option<PathBuf>,
+    /// Where it is to run: a name such as `debian:12` (see `--list`), a captured profile `*.toml`, an image or a root directory
+    #[arg(
+        long,
+        env = "UNHECK_ON",
+        value_delimiter = ',',
+        value_name = "TARGET",
+        required_unless_present_any = ["capture", "list"]
+    )]
+    pub(crate) on: Vec<String>,
+    /// Judge it as if it were built so [default: as it is]
+    #[arg(long, env = "UNHECK_LIBS", value_enum)]
+    pub(crate) libs: Option<LibsArg>,
+    /// The least processor of the targets [default: what each of them supports]
+    #[arg(long, env = "UNHECK_CPU", value_enum, value_name = "LEVEL")]
+    pub(crate) cpu: Option<CpuArg>,
+    /// Which platforms [default: all that it is for; with `--capture` this machine's]
+    #[arg(
+        long,
+        env = "UNHECK_PLATFORM",
+        value_delimiter = ',',
+        value_name = "PLATFORM"
+    )]
+    pub(crate) platform: Vec<Platform>,
+    /// Make a profile instead: of this machine, of a root directory or an image, or what is known of a target by its name
+    #[arg(long, env = "UNHECK_CAPTURE", value_name = "ROOT|IMAGE|TARGET", num_args = 0..=1, default_missing_value = "/", conflicts_with_all = ["artifact", "list"])]
+    pub(crate) capture: Option<PathBuf>,
+    /// Where the profile of `--capture` goes [default: standard output]
+    #[arg(short, long, env = "UNHECK_OUTPUT", value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the names of all targets instead
+    #[arg(long, env = "UNHECK_LIST", value_parser = BoolishValueParser::new())]
+    pub(crate) list: bool,
+    /// The directory of Ubuntu's archive that holds `dists/`, to compute its releases from; needs `--keyring`
+    #[arg(
+        long,
+        env = "UNHECK_UBUNTU_MIRROR",
+        value_name = "URL",
+        help_heading = "Debian archive"
+    )]
+    pub(crate) ubuntu_mirror: Option<String>,
+    /// Where Debian packages come from.
+    #[command(flatten)]
+    pub(crate) debian: DebianArgs,
 }
 
 /// `unheck why`.

@@ -55,6 +55,9 @@ pub(crate) enum CliError {
     /// The cache cannot be measured or cleaned.
     #[error("cannot walk the resolver's cache")]
     Walk(#[source] std::io::Error),
+    /// A captured profile cannot be written.
+    #[error("cannot write the profile")]
+    WriteProfile(#[source] std::io::Error),
     /// stdout is gone.
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),

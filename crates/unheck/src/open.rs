@@ -1,5 +1,6 @@
 //! Opens what a verb works with: [`session`] for a project, [`plain`] for an artifact.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use unheck_deb::signature::Keyring;
@@ -13,6 +14,7 @@ use unheck_resolve::{IndexSettings, Inputs, Source};
 use unheck_sandbox::HelperExe;
 use unheck_store::Store;
 
+use crate::cli::{Common, DebianArgs};
 use crate::failure::{CliError, Failure};
 use crate::settings::{Cache, Settings};
 use crate::surroundings::Surroundings;
@@ -36,7 +38,7 @@ pub(crate) fn session(
     let index = IndexTransport::new(inputs, settings.cache.resolver());
     let mut session = plain(&settings.cache, settings.offline, surroundings, reporter)?;
     session.mirror = Mirror::new(&settings.mirrors, &crate::apt::mirrors(&surroundings.apt))?;
-    session.keyring = keyring(settings)?;
+    session.keyring = keyring(settings.keyring.as_deref())?;
     session.net = session.net.with_credentials(Arc::new(index));
     session.allow_expired.clone_from(&settings.allow_expired);
     session.index = settings.index.clone();
@@ -67,13 +69,35 @@ pub(crate) fn plain(
     })
 }
 
+/// A session for a verb on an artifact that asks Debian's indexes.
+pub(crate) fn with_debian(
+    common: &Common,
+    debian: &DebianArgs,
+    surroundings: &Surroundings,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Session, Box<Failure>> {
+    let cache = Cache::find(common, surroundings)?;
+    let mut session = plain(&cache, common.offline, surroundings, reporter)?;
+    let mirrors = Mirrors {
+        debian: debian.mirror.clone(),
+        security: debian.security_mirror.clone(),
+        snapshot: debian.snapshot_mirror.clone(),
+    };
+    session.mirror = Mirror::new(&mirrors, &crate::apt::mirrors(&surroundings.apt))?;
+    session.keyring = keyring(debian.keyring.as_deref())?;
+    session
+        .allow_expired
+        .clone_from(&debian.allow_expired_suite);
+    Ok(session)
+}
+
 /// Debian's keys and those that the user names.
-fn keyring(settings: &Settings) -> Result<Keyring, CliError> {
+fn keyring(more: Option<&Path>) -> Result<Keyring, CliError> {
     let mut keyring = Keyring::debian();
-    if let Some(path) = &settings.keyring {
+    if let Some(path) = more {
         let bytes = fs_err::read(path).map_err(CliError::ReadKeyring)?;
         let more = Keyring::from_bytes(&bytes).map_err(|source| CliError::Keyring {
-            path: path.clone(),
+            path: path.to_owned(),
             source,
         })?;
         keyring.merge(more);

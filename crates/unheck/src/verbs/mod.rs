@@ -2,6 +2,7 @@
 
 mod build;
 mod cache;
+mod check;
 mod completions;
 mod lock;
 mod run;
@@ -45,6 +46,7 @@ pub(crate) fn dispatch(
         Verb::Lock(args) => lock::lock(args, context),
         Verb::Run(args) => run::run(args, context),
         Verb::Verify(args) => verify::verify(args, context),
+        Verb::Check(args) => check::check(args, context),
         Verb::Why(args) => why::why(args, context),
         Verb::Size(args) => size::size(args, context),
         Verb::Cache(args) => cache::cache(&args.what, context),

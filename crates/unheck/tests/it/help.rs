@@ -5,12 +5,13 @@ use crate::kit::{Kit, PROJECT};
 #[test]
 fn help_is_as_documented() {
     let kit = Kit::new(PROJECT);
-    let verbs: [&[&str]; 12] = [
+    let verbs: [&[&str]; 13] = [
         &[],
         &["build"],
         &["lock"],
         &["run"],
         &["verify"],
+        &["check"],
         &["why"],
         &["size"],
         &["cache"],

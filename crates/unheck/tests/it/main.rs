@@ -1,6 +1,7 @@
 //! The program from outside, on worlds served on loopback.
 
 mod build;
+mod check;
 mod errors;
 mod help;
 mod kit;

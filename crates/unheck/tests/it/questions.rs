@@ -172,6 +172,7 @@ fn completions_name_every_verb() {
         "lock",
         "run",
         "verify",
+        "check",
         "why",
         "size",
         "cache",

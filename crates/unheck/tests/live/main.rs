@@ -22,4 +22,5 @@ mod proof;
 mod reproducible;
 mod sizes;
 mod suites;
+mod targets;
 mod tools;

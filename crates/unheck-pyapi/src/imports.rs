@@ -21,6 +21,13 @@ pub struct Import {
     /// Called with a text (`importlib.import_module("m")`, `__import__("m")`) instead of a
     /// statement.
     pub dynamic: bool,
+    /// Not while the module is imported but later: in a function, or lazily.
+    pub deferred: bool,
+    /// Inside the module's own `__getattr__` (PEP 562).
+    pub on_attribute: bool,
+    /// The imports of the `try` whose handler this is, where that has nothing but imports: it
+    /// runs only when one of them fails.
+    pub instead_of: Vec<(String, Option<String>)>,
     /// The line, counted from 1.
     pub line: u32,
 }
@@ -37,6 +44,8 @@ pub enum Context {
     Optional,
     /// In a function: when that is called.
     Function,
+    /// Under `if __name__ == "__main__"`: when the file is run as a program.
+    Main,
     /// Under another `if` or in a `match`.
     Conditional,
     /// A `lazy` import (PEP 810): when the name is used.
@@ -50,11 +59,20 @@ pub enum Context {
 /// `package` is what relative imports count from: the import name of the module's package, or of
 /// the module itself when it is an `__init__.py`. Empty for a script.
 pub fn imports(parsed: &Parsed, package: &str) -> Vec<Import> {
+    imports_on(parsed, package, None)
+}
+
+/// The same for one version of Python, as major and minor: tests of `sys.version_info` are
+/// answered, and branches for others are [`Context::OtherPlatform`].
+pub fn imports_on(parsed: &Parsed, package: &str, python: Option<(u32, u32)>) -> Vec<Import> {
     let mut visitor = Imports {
         parsed,
         package,
         contexts: Vec::new(),
-        platform: Platform::default(),
+        platform: Platform::of_python(python),
+        instead_of: Vec::new(),
+        depth: 0,
+        on_attribute: false,
         found: Vec::new(),
     };
     parsed.visit(|| visitor.visit_body(parsed.body()));
@@ -66,6 +84,10 @@ struct Imports<'a> {
     package: &'a str,
     contexts: Vec<Context>,
     platform: Platform,
+    instead_of: Vec<(String, Option<String>)>,
+    /// Functions and classes around here.
+    depth: usize,
+    on_attribute: bool,
     found: Vec<Import>,
 }
 
@@ -83,6 +105,12 @@ impl<'a> Imports<'a> {
             name,
             context: context.unwrap_or(Context::Module),
             dynamic: false,
+            deferred: self
+                .contexts
+                .iter()
+                .any(|context| matches!(context, Context::Function | Context::Lazy)),
+            on_attribute: self.on_attribute,
+            instead_of: self.instead_of.clone(),
             line: self.parsed.line(offset),
         });
     }
@@ -107,8 +135,19 @@ impl<'a> Imports<'a> {
             let answer = match test {
                 _ if decided => Some(false),
                 None => None,
-                Some(test) if last_name(test) == Some("TYPE_CHECKING") => {
+                // `if False:` is how type checkers alone are spoken to, too.
+                Some(test)
+                    if last_name(test) == Some("TYPE_CHECKING")
+                        || test
+                            .as_boolean_literal_expr()
+                            .is_some_and(|literal| !literal.value) =>
+                {
                     self.inside(Context::TypeChecking, |visitor| visitor.visit_body(body));
+                    continue;
+                }
+                Some(test) if is_main_test(test) => {
+                    doubtful = true;
+                    self.inside(Context::Main, |visitor| visitor.visit_body(body));
                     continue;
                 }
                 Some(test) => self.platform.truth(test),
@@ -142,10 +181,22 @@ impl<'a> Imports<'a> {
             .any(|handler| handles(handler, IMPORT_ERRORS))
         {
             self.inside(Context::Optional, |visitor| {
+                let before = visitor.found.len();
                 visitor.visit_body(&attempt.body);
+                let only = attempt
+                    .body
+                    .iter()
+                    .all(|stmt| matches!(stmt, Stmt::Import(_) | Stmt::ImportFrom(_)));
+                let tried = visitor.found[before..].iter();
+                let tried = tried
+                    .filter(|_| only)
+                    .map(|import| (import.module.clone(), import.name.clone()))
+                    .collect();
+                let outer = std::mem::replace(&mut visitor.instead_of, tried);
                 for handler in &attempt.handlers {
                     visitor.visit_except_handler(handler);
                 }
+                visitor.instead_of = outer;
                 visitor.visit_body(&attempt.orelse);
             });
             self.visit_body(&attempt.finalbody);
@@ -216,8 +267,19 @@ impl<'a> Visitor<'a> for Imports<'a> {
                 };
                 self.inside(lazy, |visitor| visitor.from(import));
             }
-            Stmt::FunctionDef(_) => {
+            Stmt::FunctionDef(function) => {
+                let is_getattr = self.depth == 0 && function.name.as_str() == "__getattr__";
+                let outer = self.on_attribute;
+                self.on_attribute |= is_getattr;
+                self.depth += 1;
                 self.inside(Context::Function, |visitor| walk_stmt(visitor, stmt));
+                self.depth -= 1;
+                self.on_attribute = outer;
+            }
+            Stmt::ClassDef(_) => {
+                self.depth += 1;
+                walk_stmt(self, stmt);
+                self.depth -= 1;
             }
             Stmt::If(branch) => self.branches(branch),
             Stmt::Match(_) => {
@@ -254,6 +316,21 @@ impl<'a> Visitor<'a> for Imports<'a> {
             _ => walk_expr(self, expr),
         }
     }
+}
+
+/// `__name__ == "__main__"`.
+pub(crate) fn is_main_test(test: &Expr) -> bool {
+    let Expr::Compare(compare) = test else {
+        return false;
+    };
+    let main = |expr: &Expr| {
+        expr.as_string_literal_expr()
+            .is_some_and(|text| text.value.to_str() == "__main__")
+    };
+    let name = |expr: &Expr| last_name(expr) == Some("__name__");
+    let (left, right) = (&*compare.left, &compare.comparators[0]);
+    compare.ops[..] == [ruff_python_ast::CmpOp::Eq]
+        && ((name(left) && main(right)) || (main(left) && name(right)))
 }
 
 /// Exceptions that are, or include, a failed import.
@@ -302,7 +379,7 @@ fn names_any(class: &Expr, errors: &[&str]) -> bool {
 }
 
 /// The absolute name of a relative import (language reference 5.7, "Package Relative Imports").
-fn absolute(package: &str, level: usize, name: &str) -> String {
+pub(crate) fn absolute(package: &str, level: usize, name: &str) -> String {
     if level == 0 {
         return name.to_owned();
     }

@@ -20,6 +20,8 @@ enum Known {
 #[derive(Default)]
 pub(crate) struct Platform {
     names: BTreeMap<String, Known>,
+    /// Major and minor version of the Python that will run it, where the caller knows.
+    python: Option<(u32, u32)>,
 }
 
 /// How platform names of systems other than Linux begin, in lower case.
@@ -65,6 +67,14 @@ fn is_linux(text: &str) -> bool {
 }
 
 impl Platform {
+    /// Also answers tests of the version of Python.
+    pub(crate) fn of_python(python: Option<(u32, u32)>) -> Self {
+        Self {
+            python,
+            ..Self::default()
+        }
+    }
+
     /// Remembers what `value` says about `target`, a name or an attribute.
     pub(crate) fn learn(&mut self, target: &Expr, value: &Expr) {
         let Some(name) = last_name(target) else {
@@ -145,7 +155,55 @@ impl Platform {
         }
     }
 
+    /// `sys.version_info >= (3, 11)`, `sys.version_info[:2] < (3, 9)`, `version_info[0] == 2`.
+    fn version(&self, left: &Expr, op: CmpOp, right: &Expr) -> Option<bool> {
+        use std::cmp::Ordering;
+        let (major, minor) = self.python?;
+        let is_version = |expr: &Expr| last_name(expr) == Some("version_info");
+        let ours: Vec<u64> = match left {
+            Expr::Subscript(subscript) if is_version(&subscript.value) => match &*subscript.slice {
+                Expr::Slice(slice) if slice.lower.is_none() && slice.step.is_none() => {
+                    let count = usize::try_from(number(slice.upper.as_deref()?)?).ok()?;
+                    [major.into(), minor.into()].get(..count)?.to_vec()
+                }
+                index => {
+                    vec![*[major.into(), minor.into()].get(usize::try_from(number(index)?).ok()?)?]
+                }
+            },
+            Expr::Attribute(attribute) if is_version(&attribute.value) => {
+                match attribute.attr.as_str() {
+                    "major" => vec![major.into()],
+                    "minor" => vec![minor.into()],
+                    _ => return None,
+                }
+            }
+            // The patch version is not known, and compares greater than nothing.
+            left if is_version(left) => vec![major.into(), minor.into(), u64::MAX],
+            _ => return None,
+        };
+        let theirs: Vec<u64> = match right {
+            Expr::Tuple(tuple) => tuple.elts.iter().map(number).collect::<Option<_>>()?,
+            single => vec![number(single)?],
+        };
+        if ours.last() == Some(&u64::MAX) && theirs.len() > 2 && theirs[..2] == ours[..2] {
+            return None;
+        }
+        let order = ours.cmp(&theirs);
+        match op {
+            CmpOp::Lt => Some(order == Ordering::Less),
+            CmpOp::LtE => Some(order != Ordering::Greater),
+            CmpOp::Gt => Some(order == Ordering::Greater),
+            CmpOp::GtE => Some(order != Ordering::Less),
+            CmpOp::Eq => Some(order == Ordering::Equal),
+            CmpOp::NotEq => Some(order != Ordering::Equal),
+            _ => None,
+        }
+    }
+
     fn comparison(&self, left: &Expr, op: CmpOp, right: &Expr) -> Option<bool> {
+        if let Some(answer) = self.version(left, op, right) {
+            return Some(answer);
+        }
         let same = |text: &str| {
             is_linux(text)
                 .then_some(true)
@@ -201,6 +259,11 @@ impl Platform {
             _ => false,
         }
     }
+}
+
+/// A small whole number.
+fn number(expr: &Expr) -> Option<u64> {
+    expr.as_number_literal_expr()?.value.as_int()?.as_u64()
 }
 
 /// The answer for one text, or for any of a tuple, list or set of them.

@@ -22,7 +22,7 @@ const MAX_STEPS: usize = 4000;
 /// How many steps all questions about one file may take together.
 const MAX_STEPS_IN_ALL: usize = 2_000_000;
 /// How many texts one expression may have.
-const MAX_TEXTS: usize = 256;
+pub(crate) const MAX_TEXTS: usize = 256;
 
 /// What a name is bound to.
 #[derive(Clone, Copy)]
@@ -134,8 +134,16 @@ impl<'a> Source<'a> {
         functions.collect()
     }
 
+    /// Whether a scope is, or lies in, another.
+    pub(crate) fn is_inside(&self, mut scope: usize, outer: usize) -> bool {
+        while scope != outer && scope != 0 {
+            scope = self.scopes[scope].parent;
+        }
+        scope == outer
+    }
+
     /// Takes steps from what all questions may take together; `false` when nothing is left.
-    fn spend(&self, steps: usize) -> bool {
+    pub(crate) fn spend(&self, steps: usize) -> bool {
         let spent = self.steps.get() + steps;
         self.steps.set(spent);
         spent <= MAX_STEPS_IN_ALL
@@ -436,7 +444,7 @@ fn is_text(expr: &Expr) -> bool {
     }
 }
 
-fn is_sequence(expr: &Expr) -> bool {
+pub(crate) fn is_sequence(expr: &Expr) -> bool {
     match expr {
         Expr::List(_) | Expr::Tuple(_) | Expr::ListComp(_) => true,
         Expr::BinOp(operation) => is_sequence(&operation.left) || is_sequence(&operation.right),

@@ -6,7 +6,9 @@
 )]
 
 mod facts;
+mod graph;
 mod imports;
 mod live;
 mod native;
 mod parse;
+mod references;

@@ -262,7 +262,8 @@ pub(crate) struct BuildArgs {
         help_heading = "Output"
     )]
     pub(crate) entry: Option<String>,
-    /// What is left out: `none`, or `safe`, which cannot change behaviour [default: safe]
+    /// What is left out: `none`; `safe`, which cannot change behaviour; `imports`, also modules that
+    /// the entry does not reach; `traced`, all that no recorded run opened [default: safe]
     #[arg(
         long,
         env = "UNHECK_TRIM",
@@ -270,6 +271,15 @@ pub(crate) struct BuildArgs {
         help_heading = "Output"
     )]
     pub(crate) trim: Option<TrimLevel>,
+    /// A module that trimming keeps, with everything below it
+    #[arg(
+        long,
+        env = "UNHECK_KEEP",
+        value_delimiter = ',',
+        value_name = "MODULE",
+        help_heading = "Output"
+    )]
+    pub(crate) keep: Vec<String>,
     /// `zstd` or `gzip`, with a level such as `zstd:19` [default: zstd]
     #[arg(
         long,

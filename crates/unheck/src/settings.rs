@@ -147,6 +147,8 @@ impl Settings {
                 .unwrap_or_else(|| default_output(project)),
             entry: args.entry.clone(),
             trim: args.trim.or(config.trim).unwrap_or_default(),
+            keep: config.keep.iter().chain(&args.keep).cloned().collect(),
+            trace: Vec::new(),
             compression: args.compression.or(config.compression).unwrap_or_default(),
             tag: args.tag.clone().or_else(|| config.tag.clone()),
             verify: !args.no_verify,

@@ -7,7 +7,7 @@ mod base;
 mod debs;
 mod os;
 
-pub(crate) use os::{BUNDLE, is_certificate};
+pub(crate) use os::{BUNDLE, is_certificate, loader_cache as refresh_loader_cache};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;

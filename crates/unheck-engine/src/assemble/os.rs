@@ -74,7 +74,7 @@ pub(crate) fn is_certificate(path: &TreePath) -> bool {
 
 /// `etc/ld.so.cache` over every library of Debian's, and `sbin/ldconfig`, because
 /// `ctypes.util.find_library` asks `/sbin/ldconfig -p`.
-fn loader_cache(tree: &mut Tree, target: &Target) -> Result<(), AssembleError> {
+pub(crate) fn loader_cache(tree: &mut Tree, target: &Target) -> Result<(), AssembleError> {
     let library_dir = format!("usr/lib/{}", target.platform.triplet());
     let mut libraries: Vec<(String, TreePath)> = tree
         .iter()

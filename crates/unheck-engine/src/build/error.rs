@@ -12,6 +12,7 @@ use crate::locker::MakeLockError;
 use crate::net::NetError;
 use crate::scan::ScanError;
 use crate::steps::StripTreeError;
+use crate::steps::imports::NarrowError;
 use crate::verify::VerifyError;
 use crate::wheels::UseWheelError;
 use crate::write::WriteImageError;
@@ -75,6 +76,24 @@ pub enum BuildError {
     /// Objects cannot be stripped.
     #[error("cannot strip symbol tables")]
     Strip(#[from] StripTreeError),
+    /// What is reached cannot be found out.
+    #[error("cannot find out what the entry reaches")]
+    Narrow(#[from] NarrowError),
+    /// `--trim traced` without a recorded run.
+    #[error("no run was recorded: there is no `{path}`", path = path.display())]
+    NoProfile {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The profile of recorded runs cannot be read or written.
+    #[error("cannot use the profile of recorded runs `{path}`", path = path.display())]
+    Profile {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// A layer cannot be written.
     #[error("cannot write a layer")]
     Layer(#[from] WriteLayerError),
@@ -118,6 +137,7 @@ impl BuildError {
             Self::Wheel(error) => error,
             Self::Backend(error) => &**error,
             Self::Layer(error) => error,
+            Self::Narrow(error) => error,
             Self::Verify(error) => &**error,
             Self::Limits(error) => &**error,
             Self::Require(error) => &**error,
@@ -133,7 +153,10 @@ impl Explain for BuildError {
             return error.class();
         }
         match self {
-            Self::Stale { .. } | Self::NoLock { .. } | Self::WriteLock { .. } => Class::Input,
+            Self::Stale { .. }
+            | Self::NoLock { .. }
+            | Self::NoProfile { .. }
+            | Self::WriteLock { .. } => Class::Input,
             Self::Broken(_) => Class::Verdict,
             Self::Store(error) if error.is_no_space() => Class::Limit,
             _ => Class::Outside,
@@ -145,6 +168,12 @@ impl Explain for BuildError {
             return error.hints();
         }
         match self {
+            Self::NoProfile { .. } => {
+                vec![
+                    "record one with `--trace 'COMMAND'`, or build with `--trim imports`"
+                        .to_owned(),
+                ]
+            }
             Self::Stale { .. } | Self::NoLock { .. } => {
                 vec!["run `unheck lock`, or leave `--locked` and `--frozen` out".to_owned()]
             }

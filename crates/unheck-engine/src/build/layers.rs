@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use unheck_base::{Digest, TreePath};
 
 use super::{Attempt, BuildError, LOCK_PATH};
-use crate::assemble::{AppPart, AssembleError, add_app, assemble};
+use crate::assemble::{AppPart, AssembleError, PackReader, add_app, assemble};
 use crate::finding::Finding;
 use crate::input::Entry;
 use crate::layers::{LayerName, WrittenLayer, plan, write_layer};
@@ -15,6 +15,7 @@ use crate::layout::{APP_DIR, Layout};
 use crate::lock::Target;
 use crate::locker::app_facts;
 use crate::scan::scan_pack;
+use crate::steps::imports::{CythonSources, NarrowRequest, app_references, finder, narrow};
 use crate::steps::{Removed, Stripped, TrimFacts, TrimLevel, rewrite_records, strip, trim};
 use crate::tree::{Content, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
@@ -35,6 +36,8 @@ pub(super) struct Layers {
     pub(super) trimmed: BTreeMap<String, (u64, u64)>,
     /// Names of the app's own top-level modules.
     pub(super) app_modules: BTreeSet<String>,
+    /// What trimming could not tell from reading.
+    pub(super) findings: Vec<Finding>,
 }
 
 /// What is remembered of a lock's layers below the app's.
@@ -44,6 +47,16 @@ struct Remembered {
     trimmed: BTreeMap<String, (u64, u64)>,
     /// Top-level names among the installed distributions, which the app must not take.
     site: BTreeSet<String>,
+    /// What trimming could not tell from reading.
+    findings: Vec<Finding>,
+}
+
+/// A tree after every step.
+struct Stepped {
+    tree: Tree,
+    removed: Vec<Removed>,
+    stripped: Vec<Stripped>,
+    findings: Vec<Finding>,
 }
 
 impl Builder<'_> {
@@ -81,6 +94,7 @@ impl Builder<'_> {
             },
             trimmed: remembered.trimmed,
             app_modules: app_modules(&part),
+            findings: remembered.findings,
         })
     }
 
@@ -120,9 +134,9 @@ impl Builder<'_> {
     }
 
     /// What decides the layers below the app's.
-    fn key(&self, facts: &TrimFacts) -> Digest {
+    fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let text = format!(
-            "layers 3\0{}\0{}\0{}\0{}\0{facts:?}\0{}",
+            "layers 4\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
             env!("CARGO_PKG_VERSION"),
             self.target.platform,
             self.attempt.request.trim,
@@ -141,7 +155,8 @@ impl Builder<'_> {
         let store = self.attempt.session.store();
         let mut app = TrimFacts::default();
         app.add(&app_facts(self.attempt.app));
-        let derived = store.derived("layers", &self.key(&app));
+        let references = self.references(layout, part)?;
+        let derived = store.derived("layers", &self.key(&app, &references));
         if let Some(bytes) = derived.bytes(64 << 20)?
             && let Ok(remembered) = serde_json::from_slice::<Remembered>(&bytes)
             && remembered
@@ -153,7 +168,12 @@ impl Builder<'_> {
             let layers = remembered.layers.clone();
             return Ok((remembered, layers));
         }
-        let (mut tree, removed, stripped) = self.tree(layout, part, app)?;
+        let Stepped {
+            mut tree,
+            removed,
+            stripped,
+            findings,
+        } = self.tree(layout, part, app)?;
         let site = top_level(&tree, layout);
         tree.replace(
             lock_path(),
@@ -178,6 +198,7 @@ impl Builder<'_> {
             layers: layers.clone(),
             trimmed: summary(&removed, &stripped),
             site,
+            findings,
         };
         let bytes = serde_json::to_vec(&remembered).expect("layers are numbers, digests and names");
         derived.put_bytes(&bytes)?;
@@ -205,7 +226,7 @@ impl Builder<'_> {
         layout: &Layout,
         part: &AppPart,
         mut facts: TrimFacts,
-    ) -> Result<(Tree, Vec<Removed>, Vec<Stripped>), BuildError> {
+    ) -> Result<Stepped, BuildError> {
         let store = self.attempt.session.store();
         let mut tree = assemble(store, self.attempt.lock, self.target, part).map_err(Box::new)?;
         for wheel in &self.target.wheels {
@@ -215,14 +236,69 @@ impl Builder<'_> {
             let open = open_wheel(store, wheel, &file.hashes.sha256)?;
             facts.add(&scan_pack(store, &file.hashes.sha256, &open.pack)?);
         }
-        let removed = trim(&mut tree, layout, self.attempt.request.trim, &facts);
+        let level = self.attempt.request.trim;
+        let cython = match level >= TrimLevel::Imports {
+            true => CythonSources::of(&tree, &PackReader::new(store), layout)?,
+            false => CythonSources::default(),
+        };
+        let mut removed = trim(&mut tree, layout, level, &facts);
+        let mut findings = Vec::new();
+        if level >= TrimLevel::Imports {
+            let narrowed = narrow(&mut tree, store, &self.narrow_request(layout, &cython))?;
+            removed.extend(narrowed.removed);
+            finder::add(&mut tree, layout, level, &removed);
+            findings = narrowed.findings;
+        }
         let mut stripped = Vec::new();
-        if self.attempt.request.trim >= TrimLevel::Safe {
+        if level >= TrimLevel::Safe {
             stripped = strip(&mut tree, store)?;
             let changed = stripped.iter().map(|one| one.path.clone()).collect();
             rewrite_records(&mut tree, &layout.site, &changed);
         }
-        Ok((tree, removed, stripped))
+        Ok(Stepped {
+            tree,
+            removed,
+            stripped,
+            findings,
+        })
+    }
+
+    fn narrow_request<'r>(
+        &'r self,
+        layout: &'r Layout,
+        cython: &'r CythonSources,
+    ) -> NarrowRequest<'r> {
+        NarrowRequest {
+            cython,
+            layout,
+            target: self.target,
+            entry: self.attempt.entry,
+            level: self.attempt.request.trim,
+            keep: &self.attempt.request.keep,
+            profile: self.attempt.profile,
+        }
+    }
+
+    /// What of the app and the request decides which modules are reached; the same for an edit
+    /// that imports nothing else.
+    fn references(&self, layout: &Layout, part: &AppPart) -> Result<Digest, BuildError> {
+        let level = self.attempt.request.trim;
+        if level < TrimLevel::Imports {
+            return Ok(Digest::of(b""));
+        }
+        let store = self.attempt.session.store();
+        let mut tree = Tree::new();
+        add_app(&mut tree, store, part, layout).map_err(Box::new)?;
+        let found = app_references(&tree, &PackReader::new(store), layout)?;
+        let found = serde_json::to_string(&found).expect("references are text and numbers");
+        let request = self.attempt.request;
+        let (entry, profile) = (self.attempt.entry, self.attempt.profile.to_text());
+        let text = format!(
+            "{}\0{entry:?}\0{:?}\0{profile}\0{found}",
+            crate::steps::imports::version(),
+            request.keep
+        );
+        Ok(Digest::of(text.as_bytes()))
     }
 
     /// The app's own layer, made from nothing but the app and the lock.

@@ -3,8 +3,9 @@
 mod error;
 mod layers;
 mod lockfile;
+mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -18,6 +19,7 @@ use crate::lock::{Lock, Target};
 use crate::locker::wants;
 use crate::session::Session;
 use crate::steps::TrimLevel;
+use crate::steps::imports::profile::Profile;
 use crate::write::{Compression, ImageOptions, ImageTarget, WrittenImage, write_image};
 
 use layers::Builder;
@@ -54,6 +56,10 @@ pub struct BuildRequest {
     pub entry: Option<String>,
     /// How much is left out.
     pub trim: TrimLevel,
+    /// Modules that stay whatever reaches them, with everything below.
+    pub keep: BTreeSet<String>,
+    /// Command lines to run and to record, before anything is left out.
+    pub trace: Vec<String>,
     /// How layers are compressed.
     pub compression: Compression,
     /// Image tag.
@@ -103,7 +109,9 @@ pub fn build(
     let (lock, locked) = ensure_lock(session, project, request, &app)?;
     let entry = entry(session, project, request)?;
     let text = lock.to_text();
+    let profile = trace::profile(project, request.trim)?;
     let attempt = Attempt {
+        profile: &profile,
         session,
         project,
         request,
@@ -124,6 +132,8 @@ struct Attempt<'a> {
     text: &'a str,
     entry: &'a Entry,
     app: &'a AppFiles,
+    /// What recorded runs opened.
+    profile: &'a Profile,
 }
 
 impl Attempt<'_> {
@@ -146,6 +156,7 @@ impl Attempt<'_> {
             };
             let name = target.platform.to_string();
             let built = session.stage(Stage::Assemble, &name, || builder.layers())?;
+            findings.extend(built.findings.iter().cloned());
             if request.verify {
                 findings.extend(session.stage(Stage::Verify, &name, || builder.verify(&built))?);
             }

@@ -44,8 +44,10 @@ pub struct Config {
     pub expose: Vec<String>,
     /// Targets that what is built must run on, such as `debian:12`; see `docs/targets.md`.
     pub require: Vec<String>,
-    /// `none` or `safe`.
+    /// `none`, `safe`, `imports` or `traced`.
     pub trim: Option<crate::steps::TrimLevel>,
+    /// Modules that trimming keeps whatever reaches them, with everything below.
+    pub keep: std::collections::BTreeSet<String>,
     /// `zstd` or `gzip`, with a level after a colon where the default is not wanted.
     pub compression: Option<crate::write::Compression>,
     /// Image tag, such as `shop/web:1.2`.

@@ -1,5 +1,6 @@
 //! Transforms of a tree. Each is pure: a tree in, a tree and what changed out.
 
+pub mod imports;
 mod record;
 mod strip;
 mod trim;

@@ -19,6 +19,10 @@ pub enum TrimLevel {
     /// Only what cannot change behaviour.
     #[default]
     Safe,
+    /// Also modules that no import path from the entry reaches, and what only they need.
+    Imports,
+    /// Only what importing runs and what recorded runs opened.
+    Traced,
 }
 
 impl std::fmt::Display for TrimLevel {
@@ -26,6 +30,8 @@ impl std::fmt::Display for TrimLevel {
         f.write_str(match self {
             Self::None => "none",
             Self::Safe => "safe",
+            Self::Imports => "imports",
+            Self::Traced => "traced",
         })
     }
 }
@@ -37,7 +43,11 @@ impl std::str::FromStr for TrimLevel {
         match text {
             "none" => Ok(Self::None),
             "safe" => Ok(Self::Safe),
-            _ => Err(format!("`{text}` is no trim level: `none`, `safe`")),
+            "imports" => Ok(Self::Imports),
+            "traced" => Ok(Self::Traced),
+            _ => Err(format!(
+                "`{text}` is no trim level: `none`, `safe`, `imports`, `traced`"
+            )),
         }
     }
 }
@@ -144,6 +154,13 @@ pub fn trim(tree: &mut Tree, layout: &Layout, level: TrimLevel, facts: &TrimFact
             });
         }
     }
+    remove_all(tree, layout, &removed);
+    removed
+}
+
+/// Takes files out of the tree; records of distributions stay true, and directories that have
+/// become empty go.
+pub(super) fn remove_all(tree: &mut Tree, layout: &Layout, removed: &[Removed]) {
     let paths: BTreeSet<TreePath> = removed.iter().map(|one| one.path.clone()).collect();
     for path in &paths {
         tree.remove(path);
@@ -155,7 +172,6 @@ pub fn trim(tree: &mut Tree, layout: &Layout, level: TrimLevel, facts: &TrimFact
         .map(|(path, _)| path.clone())
         .collect();
     tree.prune_empty_dirs(|path| keep.contains(path));
-    removed
 }
 
 /// Whether an image may lack this file of a Debian package because it was left out.

@@ -193,9 +193,11 @@ impl Names<'_> {
     ) -> Option<Finding> {
         let severity = match import.context {
             Context::Module if strict && !import.dynamic => Severity::Error,
-            Context::Module | Context::Function | Context::Conditional | Context::Lazy => {
-                Severity::Warning
-            }
+            Context::Module
+            | Context::Function
+            | Context::Main
+            | Context::Conditional
+            | Context::Lazy => Severity::Warning,
             Context::TypeChecking | Context::OtherPlatform | Context::Optional => return None,
         };
         let module = import.module.as_str();

@@ -1,6 +1,6 @@
 //! Verifies an image on disk: [`verify_artifact`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -21,6 +21,7 @@ use crate::lock::{Lock, Target};
 use crate::platform::Platform;
 use crate::roots::from_image;
 use crate::session::Session;
+use crate::steps::imports::finder::{LIST, read_list};
 use crate::steps::may_be_left_out;
 
 /// Longest lock that is read.
@@ -215,11 +216,13 @@ fn contents(
         .flat_map_iter(|one| recorded(view, one))
         .collect();
     findings.extend(locked_distributions(lock, target, distributions));
+    let layout = Layout::of(&target.interpreter);
+    let left_out = left_out(view, &layout);
     findings.extend(
         target
             .debs
             .iter()
-            .flat_map(|deb| package(view, deb, &Layout::of(&target.interpreter))),
+            .flat_map(|deb| package(view, deb, (&layout, &left_out))),
     );
     findings
 }
@@ -294,16 +297,32 @@ fn locked_distributions(lock: &Lock, target: &Target, distributions: &[Installed
     findings
 }
 
+/// The files that trimming left out, as the image itself lists them; they count as missing all the
+/// same where they are there.
+fn left_out(view: &View, layout: &Layout) -> BTreeSet<TreePath> {
+    let list = layout.site.join(LIST).expect("a constant name");
+    let bytes = view.read(&list, MAX_LOCK).unwrap_or_default();
+    let rows = read_list(&String::from_utf8_lossy(&bytes)).into_iter();
+    rows.map(|(path, _)| path).collect()
+}
+
 /// A Debian package is there at its version, with every file that the lock names but those that
 /// trimming leaves out and those that were joined into another.
-fn package(view: &View, deb: &crate::lock::Deb, layout: &Layout) -> Vec<Finding> {
+fn package(
+    view: &View,
+    deb: &crate::lock::Deb,
+    (layout, left_out): (&Layout, &BTreeSet<TreePath>),
+) -> Vec<Finding> {
     let new = |evidence: String| {
         Finding::new(Severity::Error, "lock-differs", deb.name.clone(), evidence)
     };
     let mut findings = Vec::new();
     let path = TreePath::new(&format!("var/lib/dpkg/status.d/{}", deb.name));
+    let path = path.ok();
+    if path.as_ref().is_some_and(|path| left_out.contains(path)) {
+        return findings;
+    }
     let control = path
-        .ok()
         .and_then(|path| view.read(&path, MAX_CONTROL).ok())
         .unwrap_or_default();
     let control = String::from_utf8_lossy(&control);
@@ -319,8 +338,11 @@ fn package(view: &View, deb: &crate::lock::Deb, layout: &Layout) -> Vec<Finding>
         None => findings.push(new("the lock has it, the image does not".to_owned())),
     }
     let bundled = TreePath::new(BUNDLE).is_ok_and(|path| view.get(&path).is_some());
-    let elsewhere =
-        |path: &TreePath| may_be_left_out(path, layout) || (bundled && is_certificate(path));
+    let elsewhere = |path: &TreePath| {
+        may_be_left_out(path, layout)
+            || left_out.contains(path)
+            || (bundled && is_certificate(path))
+    };
     let missing = deb.files.keys().filter(|path| view.get(path).is_none());
     for path in missing.filter(|path| !elsewhere(path)) {
         findings.push(new(format!(
@@ -332,8 +354,6 @@ fn package(view: &View, deb: &crate::lock::Deb, layout: &Layout) -> Vec<Finding>
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
     use super::*;
     use crate::roots::{IndexNode, LayerIndex};
 

@@ -42,7 +42,10 @@ def failure(error):
     lines = [line for line in lines if line and "<frozen importlib" not in line]
     missing = None
     library = None
+    left_out = None
     for one in chain(error):
+        if isinstance(one, ModuleNotFoundError) and "was left out by unheck" in str(one):
+            left_out = left_out or one.name
         if missing is None and isinstance(one, ModuleNotFoundError) and isinstance(error, ImportError):
             missing = one.name
         found = re.search(r"([^\s:'\"]+): cannot open shared object file", str(one))
@@ -54,6 +57,7 @@ def failure(error):
         "message": str(error)[:2000],
         "missing": missing,
         "library": library,
+        "left_out": left_out,
         "tail": [line[:400] for line in lines[-TAIL:]],
     }
 

@@ -50,6 +50,9 @@ pub(super) struct Answer {
     /// The library that was not found.
     #[serde(default)]
     pub(super) library: Option<String>,
+    /// The module that trimming left out and that was asked for.
+    #[serde(default)]
+    pub(super) left_out: Option<String>,
     /// The last lines of the traceback or of what was printed.
     #[serde(default)]
     pub(super) tail: Vec<String>,
@@ -190,6 +193,9 @@ fn module(answer: &Answer, known: &Known) -> Finding {
     {
         return new(Severity::Info, "import-stray");
     }
+    if let Some(left_out) = &answer.left_out {
+        return trimmed(&subject, left_out, evidence(answer));
+    }
     if let Some(library) = &answer.library {
         return new(Severity::Error, "import-fails").with_hint(debs_hint(library));
     }
@@ -294,10 +300,26 @@ fn absent(answer: &Answer, missing: &str, known: &Known, subject: &str) -> Findi
     ))
 }
 
+/// Something that ships asked for a module that trimming took for unreachable.
+pub(super) fn trimmed(subject: &str, module: &str, evidence: String) -> Finding {
+    Finding::new(Severity::Error, "trimmed-module-needed", subject, evidence).with_hint(format!(
+        "keep it: `--keep {module}`, or `keep = [\"{module}\"]` in `[tool.unheck]`"
+    ))
+}
+
+/// The module that a message of the artifact's own says was left out.
+pub(super) fn left_out(text: &str) -> Option<&str> {
+    let at = text.find("` was left out by unheck")?;
+    text[..at].rsplit('`').next()
+}
+
 fn entry(answer: &Answer, known: &Known) -> Finding {
     let subject = format!("entry: {}", answer.name);
     let new =
         |severity, rule: &str| Finding::new(severity, rule, subject.clone(), evidence(answer));
+    if let Some(left_out) = &answer.left_out {
+        return trimmed(&subject, left_out, evidence(answer));
+    }
     if let Some(library) = &answer.library {
         return new(Severity::Error, "entry-fails").with_hint(debs_hint(library));
     }
@@ -440,6 +462,11 @@ mod tests {
                 r#""type":"died","message":"killed by signal 11 (SIGSEGV)""#,
                 "d",
                 "error import-crashes",
+            ),
+            (
+                r#""missing":"json","left_out":"json""#,
+                "d",
+                "error trimmed-module-needed",
             ),
             (r#""type":"late""#, "d", "warning import-late"),
             (r#""type":"SystemExit""#, "d", "warning import-exits"),

@@ -6,7 +6,7 @@ use unheck_sandbox::{Limits, Outcome, Running, SandboxError, Status};
 
 use super::VerifyError;
 use super::imports::{Job, Run, ended, last_lines, spec};
-use super::judge::surroundings;
+use super::judge::{left_out, surroundings, trimmed};
 use crate::finding::{Finding, Severity};
 
 /// Time for `--help`.
@@ -115,6 +115,13 @@ fn verdict(entrypoint: &[String], status: Status, printed: &str) -> Finding {
     if status == Status::Exited(2) && printed.to_lowercase().contains("usage:") && !crashed {
         return new(Severity::Info, "entry-wants-arguments");
     }
+    if let Some(module) = left_out(printed) {
+        return trimmed(
+            &entrypoint.join(" "),
+            module,
+            evidence.trim_end().to_owned(),
+        );
+    }
     if surroundings(printed) {
         return new(Severity::Warning, "entry-needs-surroundings")
             .with_hint("it was started alone, without network and settings: run it with `unheck run` where it has them");
@@ -206,5 +213,12 @@ mod tests {
             "entry-needs-surroundings"
         );
         assert_eq!(told(Status::Signaled(11), ""), "entry-fails");
+        assert_eq!(
+            told(
+                Status::Exited(1),
+                "ModuleNotFoundError: `a.b` was left out by unheck's `--trim imports`"
+            ),
+            "trimmed-module-needed"
+        );
     }
 }

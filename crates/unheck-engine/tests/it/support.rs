@@ -164,6 +164,8 @@ impl Run {
             output: self.output.clone(),
             entry: None,
             trim: self.trim.parse().unwrap(),
+            keep: config.keep.clone(),
+            trace: Vec::new(),
             compression: self.compression.parse().unwrap(),
             tag: None,
             verify: false,

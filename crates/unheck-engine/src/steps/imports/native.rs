@@ -1,0 +1,384 @@
+//! Libraries and data files of the system that nothing needs any more, once modules are gone.
+//! Start at [`unneeded`].
+//!
+//! Libraries are kept by what the loader would ask for: needed names, by file name, from every
+//! object that is left; names in notes and in source count too. Data is kept by the rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unheck_base::TreePath;
+use unheck_pyapi::Graph;
+
+use super::objects::Objects;
+use super::rules::{self, FileRow};
+use super::walk::bytes;
+use super::{NarrowError, NarrowRequest};
+use crate::assemble::PackReader;
+use crate::close::is_library_name;
+use crate::debian::{is_licence, usrmerge};
+use crate::lock::{Deb, Target};
+use crate::steps::{Removed, TrimLevel};
+use crate::tree::{Content, Kind, Node, Origin, Tree};
+
+const LIBRARY: &str = "a library that only left out files need";
+const PACKAGE: &str = "data of a library that is left out";
+const RECORD: &str = "the record of a Debian package of which nothing ships";
+const UNOPENED: &str = "a data file that no recorded run opened";
+
+/// Where the package database is.
+const DATABASE: &str = "var/lib/dpkg/status.d";
+/// Largest object whose text is searched.
+const MAX_OBJECT: u64 = 4 << 30;
+
+/// The libraries and data files that nothing needs.
+pub(super) fn unneeded(
+    tree: &Tree,
+    reader: &PackReader<'_>,
+    request: &NarrowRequest<'_>,
+    (graph, objects): (&Graph<'_>, &Objects),
+) -> Result<Vec<Removed>, NarrowError> {
+    let mut closure = Closure::new(tree, request, (graph, objects));
+    closure.run();
+    let kept = closure.kept.clone();
+    let mut removed = Vec::new();
+    let mut remove = |path: &TreePath, node: &Node, reason: &'static str| {
+        removed.push(Removed {
+            path: path.clone(),
+            origin: node.origin.clone(),
+            size: node.content().map_or(0, Content::len),
+            reason,
+        });
+    };
+    for (path, node) in tree.iter() {
+        if closure.is_candidate(path, node) && !kept.contains(path) {
+            remove(path, node, LIBRARY);
+        }
+    }
+    let data = Data {
+        tree,
+        reader,
+        request,
+        graph,
+        kept: &kept,
+        objects,
+    };
+    for rule in &rules::all().file {
+        if data.is_needed(rule)? {
+            continue;
+        }
+        for (path, node) in tree.iter() {
+            let system = matches!(node.origin, Origin::Deb(_)) && !matches!(node.kind, Kind::Dir);
+            if system && rule.is_of(path) && !closure.is_candidate(path, node) {
+                remove(path, node, &rule.reason);
+            }
+        }
+    }
+    if request.level == TrimLevel::Traced && !graph.attributes.contains("tzset") {
+        for (path, node) in tree.iter() {
+            let zone = path.is_under("usr/share/zoneinfo") && !matches!(node.kind, Kind::Dir);
+            if zone && !request.profile.opened.contains(path) {
+                remove(path, node, UNOPENED);
+            }
+        }
+    }
+    for package in data_packages(tree, request.target, &kept) {
+        for (path, node) in tree.iter() {
+            if node.origin == Origin::Deb(package.clone()) && !matches!(node.kind, Kind::Dir) {
+                remove(path, node, PACKAGE);
+            }
+        }
+    }
+    removed.sort();
+    removed.dedup_by(|one, other| one.path == other.path);
+    Ok(removed)
+}
+
+/// Which objects are needed by what is left.
+struct Closure<'a> {
+    tree: &'a Tree,
+    graph: &'a Graph<'a>,
+    objects: &'a Objects,
+    request: &'a NarrowRequest<'a>,
+    /// Every file by its name.
+    names: BTreeMap<&'a str, Vec<&'a TreePath>>,
+    debs: BTreeMap<&'a str, &'a Deb>,
+    kept: BTreeSet<TreePath>,
+    queue: Vec<TreePath>,
+}
+
+impl<'a> Closure<'a> {
+    fn new(
+        tree: &'a Tree,
+        request: &'a NarrowRequest<'a>,
+        (graph, objects): (&'a Graph<'a>, &'a Objects),
+    ) -> Self {
+        let mut names: BTreeMap<&str, Vec<&TreePath>> = BTreeMap::new();
+        for (path, node) in tree.iter() {
+            if !matches!(node.kind, Kind::Dir) && is_library_name(path.file_name()) {
+                names.entry(path.file_name()).or_default().push(path);
+            }
+        }
+        let debs = request.target.debs.iter();
+        Self {
+            tree,
+            graph,
+            objects,
+            request,
+            names,
+            debs: debs.map(|deb| (deb.name.as_str(), deb)).collect(),
+            kept: BTreeSet::new(),
+            queue: Vec::new(),
+        }
+    }
+
+    /// Whether a file is a library that is kept only when something needs it.
+    fn is_candidate(&self, path: &TreePath, node: &Node) -> bool {
+        if matches!(node.kind, Kind::Dir) || !is_library_name(path.file_name()) {
+            return false;
+        }
+        match &node.origin {
+            Origin::Deb(name) => self.debs.get(name.as_str()).is_some_and(|deb| {
+                deb.files.get(path).is_some_and(|reason| {
+                    let by_need = reason.contains(" <- ") || reason.starts_with("target of ");
+                    by_need && !path.as_str().contains("/ossl-modules/")
+                })
+            }),
+            Origin::Interpreter => {
+                let inner = self.request.layout.stdlib.parent();
+                path.parent() == inner
+            }
+            Origin::Distribution(_) => {
+                let below = path
+                    .as_str()
+                    .strip_prefix(self.request.layout.site.as_str());
+                let top = below.and_then(|inner| inner.trim_start_matches('/').split('/').next());
+                top.is_some_and(|top| top.ends_with(".libs") && !self.graph.texts.contains(top))
+            }
+            Origin::App | Origin::Generated(_) => false,
+        }
+    }
+
+    fn run(&mut self) {
+        let first: Vec<TreePath> = self
+            .objects
+            .iter()
+            .filter(|(path, _)| {
+                let node = self.tree.get(path);
+                node.is_some_and(|node| !self.is_candidate(path, node))
+            })
+            .map(|(path, _)| path.clone())
+            .collect();
+        self.queue.extend(first);
+        for name in &self.graph.libraries {
+            self.by_source(name);
+        }
+        let mut seen = BTreeSet::new();
+        while let Some(path) = self.queue.pop() {
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            let Some(object) = self.objects.get(&path) else {
+                continue;
+            };
+            let notes = object
+                .dlopen_notes
+                .iter()
+                .filter(|note| note.priority != unheck_elf::Priority::Suggested);
+            let interp = object.interp.as_deref();
+            let interp = interp.and_then(|path| path.rsplit('/').next());
+            let names: Vec<String> = object
+                .needed
+                .iter()
+                .chain(notes.flat_map(|note| &note.sonames))
+                .cloned()
+                .chain(interp.map(str::to_owned))
+                .collect();
+            for name in names {
+                self.need(&name);
+            }
+        }
+    }
+
+    /// Keeps every file of a name, and what links of that name lead to.
+    fn need(&mut self, name: &str) {
+        for path in self.names.get(name).cloned().unwrap_or_default() {
+            self.keep(path);
+        }
+    }
+
+    fn keep(&mut self, path: &TreePath) {
+        let mut at = path.clone();
+        for _ in 0..8 {
+            if self.kept.insert(at.clone()) {
+                self.queue.push(at.clone());
+            }
+            match self.tree.get(&at).map(|node| &node.kind) {
+                Some(Kind::Symlink(target)) => match at.resolve_link(target) {
+                    Some(next) => at = usrmerge(&next),
+                    None => return,
+                },
+                _ => return,
+            }
+        }
+    }
+
+    /// Keeps the libraries that a name in source can mean: `libx.so.1`, `x`, `libx`.
+    fn by_source(&mut self, name: &str) {
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let bare = file.split(".so").next().unwrap_or(file);
+        let stem = if bare.starts_with("lib") {
+            bare.to_owned()
+        } else {
+            format!("lib{bare}")
+        };
+        let of_stem = |found: &str| {
+            found
+                .strip_prefix(stem.as_str())
+                .is_some_and(|rest| rest.starts_with(".so"))
+        };
+        let found: Vec<&TreePath> = self
+            .names
+            .iter()
+            .filter(|(found, _)| **found == file || of_stem(found))
+            .flat_map(|(_, paths)| paths.clone())
+            .collect();
+        for path in found {
+            self.keep(path);
+        }
+    }
+}
+
+/// What opens data files.
+struct Data<'a> {
+    tree: &'a Tree,
+    reader: &'a PackReader<'a>,
+    request: &'a NarrowRequest<'a>,
+    graph: &'a Graph<'a>,
+    kept: &'a BTreeSet<TreePath>,
+    objects: &'a Objects,
+}
+
+impl Data<'_> {
+    fn is_needed(&self, rule: &FileRow) -> Result<bool, NarrowError> {
+        let graph = self.graph;
+        let reached = rule
+            .modules
+            .iter()
+            .any(|module| graph.reached.contains_key(module));
+        let asked = rule
+            .attributes
+            .iter()
+            .any(|name| graph.outside_attributes.contains(name));
+        let opened = self
+            .kept
+            .iter()
+            .any(|path| rule.is_opened_by(path.file_name()));
+        let named = graph.paths.iter().any(|text| {
+            TreePath::new(text.trim_start_matches('/')).is_ok_and(|path| rule.is_of(&path))
+        });
+        Ok(reached || asked || opened || named || self.has_text(rule)?)
+    }
+
+    /// Whether an object that is not the interpreter's own has one of the texts.
+    fn has_text(&self, rule: &FileRow) -> Result<bool, NarrowError> {
+        if rule.objects.is_empty() {
+            return Ok(false);
+        }
+        let base: BTreeSet<&str> = self
+            .request
+            .target
+            .debs
+            .iter()
+            .filter(|deb| deb.base)
+            .map(|deb| deb.name.as_str())
+            .collect();
+        for (path, _) in self.objects.iter() {
+            let Some(node) = self.tree.get(path) else {
+                continue;
+            };
+            let counts = match &node.origin {
+                Origin::Deb(name) => !base.contains(name.as_str()) && self.kept.contains(path),
+                Origin::Distribution(_) | Origin::App => true,
+                Origin::Interpreter | Origin::Generated(_) => false,
+            };
+            if !counts {
+                continue;
+            }
+            let bytes = bytes(self.tree, self.reader, path, MAX_OBJECT)?.unwrap_or_default();
+            let has = |text: &String| memchr::memmem::find(&bytes, text.as_bytes()).is_some();
+            if rule.objects.iter().any(has) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Packages of pure data whose library is gone.
+fn data_packages(tree: &Tree, target: &Target, kept: &BTreeSet<TreePath>) -> Vec<String> {
+    let of = |deb: &Deb| {
+        let library = deb.reason.strip_prefix("data of ")?;
+        Some(library.strip_suffix(" (Depends)")?.to_owned())
+    };
+    let gone = |library: &String| {
+        !kept.iter().any(|path| {
+            tree.get(path)
+                .is_some_and(|node| node.origin == Origin::Deb(library.clone()))
+        })
+    };
+    target
+        .debs
+        .iter()
+        .filter(|deb| of(deb).as_ref().is_some_and(gone))
+        .map(|deb| deb.name.clone())
+        .collect()
+}
+
+/// Makes the package database say what ships: packages without a file go, checksums of files that
+/// are gone too.
+pub(super) fn database(tree: &mut Tree, target: &Target) -> Vec<Removed> {
+    let mut removed = Vec::new();
+    for deb in &target.debs {
+        let origin = Origin::Deb(deb.name.clone());
+        let ships = |tree: &Tree, path: &TreePath| {
+            tree.get(path)
+                .is_some_and(|node| node.origin == origin && !matches!(node.kind, Kind::Dir))
+        };
+        let own: Vec<(TreePath, u64)> = tree
+            .iter()
+            .filter(|(path, _)| ships(tree, path))
+            .map(|(path, node)| (path.clone(), node.content().map_or(0, Content::len)))
+            .collect();
+        let real = own
+            .iter()
+            .any(|(path, _)| !path.is_under(DATABASE) && !is_licence(path));
+        if !real {
+            for (path, size) in own {
+                tree.remove(&path);
+                removed.push(Removed {
+                    path,
+                    origin: origin.clone(),
+                    size,
+                    reason: RECORD,
+                });
+            }
+            continue;
+        }
+        let sums = TreePath::new(&format!("{DATABASE}/{}.md5sums", deb.name))
+            .expect("package names have no slash");
+        let Some(Kind::File(Content::Inline(text))) = tree.get(&sums).map(|node| &node.kind) else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(text).into_owned();
+        let rows = text.split_inclusive('\n').filter(|row| {
+            row.trim_end().split_once("  ").is_some_and(|(_, path)| {
+                TreePath::new(path).is_ok_and(|path| ships(tree, &usrmerge(&path)))
+            })
+        });
+        let left: String = rows.collect();
+        if let Some(node) = tree.get_mut(&sums) {
+            node.kind = Kind::File(Content::inline(left));
+        }
+    }
+    removed
+}

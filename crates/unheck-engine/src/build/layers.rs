@@ -342,7 +342,8 @@ impl Builder<'_> {
             working_dir: &built.working_dir,
             app_modules: &built.app_modules,
             depth: crate::verify::VerifyDepth::AppOnly,
-            every_module: false,
+            // What was left out by a graph of imports must be seen to be missed by nobody.
+            every_module: self.attempt.request.trim >= TrimLevel::Imports,
         };
         Ok(verify_layers(self.attempt.session, &request).map_err(Box::new)?)
     }

@@ -92,6 +92,7 @@ fn answer(
         message,
         missing: Some(import.module.clone()),
         library: None,
+        left_out: None,
         stdlib: BTreeSet::new(),
     }
 }

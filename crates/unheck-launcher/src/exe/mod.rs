@@ -168,7 +168,7 @@ impl Exe {
         self.check_launch(contents)?;
         let plan = Plan::new(self)?;
         output.write_all(stub).map_err(ExeError::Write)?;
-        let mut packer = Packer::new(plan.files.len(), options.level, output);
+        let mut packer = Packer::new(plan.files.len(), options.level, stub, output);
         for (number, file) in plan.files.iter().enumerate() {
             packer.add(number, file, contents)?;
         }

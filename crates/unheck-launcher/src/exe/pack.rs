@@ -10,7 +10,7 @@ use unheck_base::{Digest, Hasher};
 
 use super::plan::Stored;
 use super::{Contents, ExeError};
-use crate::wire::xxh64::xxh64;
+use crate::wire::{code, elf, xxh64::xxh64};
 
 /// Longest frame before compression.
 const FRAME: usize = 4 << 20;
@@ -24,6 +24,8 @@ pub(super) struct PackedFrame {
     pub(super) packed_len: u32,
     pub(super) len: u32,
     pub(super) sha256: Digest,
+    /// Whether it went through `wire::code`.
+    pub(super) code: bool,
 }
 
 /// Where a file is in the stream.
@@ -44,11 +46,15 @@ pub(super) struct Packed {
 
 pub(super) struct Packer<'a> {
     level: i32,
+    /// Whether the launcher, and so the code in the tree, is for x86-64.
+    x86: bool,
     output: &'a mut dyn Write,
     packed: Packed,
     /// Whole frames that are not yet compressed.
-    waiting: Vec<Vec<u8>>,
+    waiting: Vec<(Vec<u8>, bool)>,
     frame: Vec<u8>,
+    /// Whether the frame holds machine code.
+    code: bool,
     /// Files with bytes in the frame, and where they begin in it.
     pieces: Vec<(usize, usize)>,
     /// Length of the stream up to the frame.
@@ -56,9 +62,10 @@ pub(super) struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
-    pub(super) fn new(files: usize, level: i32, output: &'a mut dyn Write) -> Self {
+    pub(super) fn new(files: usize, level: i32, stub: &[u8], output: &'a mut dyn Write) -> Self {
         Self {
             level,
+            x86: elf::Object::parse(stub, elf::X86_64).is_some(),
             output,
             packed: Packed {
                 frames: Vec::new(),
@@ -67,6 +74,7 @@ impl<'a> Packer<'a> {
             },
             waiting: Vec::new(),
             frame: Vec::with_capacity(FRAME),
+            code: false,
             pieces: Vec::new(),
             before: 0,
         }
@@ -84,9 +92,12 @@ impl<'a> Packer<'a> {
             source,
         };
         let mut reader = contents.open(file.path).map_err(read)?;
-        if self.frame.len() >= ENOUGH && self.frame.len() as u64 + file.len > FRAME as u64 {
+        let full = self.frame.len() >= ENOUGH && self.frame.len() as u64 + file.len > FRAME as u64;
+        let code = self.x86 && file.kind.is_code();
+        if full || code != self.code && !self.frame.is_empty() {
             self.seal()?;
         }
+        self.code = code;
         self.packed.files[number].start = self.before + self.frame.len() as u64;
         let mut hasher = Hasher::new();
         loop {
@@ -133,7 +144,7 @@ impl<'a> Packer<'a> {
                 .push(xxh64(&frame[start..end]));
         }
         self.before += frame.len() as u64;
-        self.waiting.push(frame);
+        self.waiting.push((frame, self.code));
         if self.waiting.len() >= BATCH * rayon::current_num_threads() {
             self.flush()?;
         }
@@ -144,10 +155,15 @@ impl<'a> Packer<'a> {
         let level = self.level;
         let compressed: Result<Vec<Vec<u8>>, _> = self
             .waiting
-            .par_iter()
-            .map(|frame| zstd::bulk::compress(frame, level))
+            .par_iter_mut()
+            .map(|(frame, code)| {
+                if *code {
+                    code::encode(frame);
+                }
+                zstd::bulk::compress(frame, level)
+            })
             .collect();
-        for (frame, packed) in self
+        for ((frame, code), packed) in self
             .waiting
             .drain(..)
             .zip(compressed.map_err(ExeError::Write)?)
@@ -158,6 +174,7 @@ impl<'a> Packer<'a> {
                 packed_len: packed.len() as u32,
                 len: frame.len() as u32,
                 sha256: Digest::of(&packed),
+                code,
             });
         }
         Ok(())

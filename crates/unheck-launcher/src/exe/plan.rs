@@ -8,7 +8,7 @@ use unheck_base::{Digest, TreePath};
 use super::pack::Packed;
 use super::{Entry, Exe, ExeError};
 use crate::wire::path::stays_inside;
-use crate::wire::payload::{DIR, FILE, HARD_LINK, LAUNCHER, MAGIC, SYMLINK};
+use crate::wire::payload::{CODE, DIR, FILE, HARD_LINK, LAUNCHER, MAGIC, PLAIN, SYMLINK};
 use crate::wire::xxh64::xxh64;
 
 /// Permission bits that an unpacked file may have.
@@ -21,6 +21,37 @@ pub(super) struct Stored<'a> {
     pub(super) path: &'a TreePath,
     pub(super) len: u64,
     pub(super) digest: Digest,
+    /// What it probably is, by name and mode: decides its place in the stream.
+    pub(super) kind: Sort,
+}
+
+/// Kinds of files, in the order in which they are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sort {
+    Source,
+    Bytecode,
+    Other,
+    Library,
+    Program,
+}
+
+impl Sort {
+    fn of(path: &TreePath, mode: u32) -> Self {
+        let name = path.file_name();
+        match name.rsplit_once('.') {
+            Some((_, "py")) => Self::Source,
+            Some((_, "pyc")) => Self::Bytecode,
+            Some((_, "so")) => Self::Library,
+            _ if name.contains(".so.") => Self::Library,
+            Some((_, "bin")) | None if mode & 0o111 != 0 => Self::Program,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it is machine code for the most part.
+    pub(super) fn is_code(self) -> bool {
+        self >= Self::Library
+    }
 }
 
 /// What an index entry says, still without the places in the stream.
@@ -75,6 +106,7 @@ impl<'a> Plan<'a> {
                             path,
                             len: *len,
                             digest: *digest,
+                            kind: Sort::of(path, mode),
                         });
                         (mode, Item::Stored(plan.files.len() - 1))
                     } else {
@@ -91,7 +123,14 @@ impl<'a> Plan<'a> {
     /// Like beside like: it compresses better.
     fn order_stream(&mut self) {
         let mut order: Vec<usize> = (0..self.files.len()).collect();
-        order.sort_by_key(|number| kind_of(self.files[*number].path));
+        order.sort_by_key(|number| {
+            let file = &self.files[*number];
+            let extension = match file.kind {
+                Sort::Other => file.path.file_name().rsplit_once('.').map(|(_, end)| end),
+                _ => None,
+            };
+            (file.kind, extension, file.path)
+        });
         let mut places = vec![0; order.len()];
         for (place, number) in order.iter().enumerate() {
             places[*number] = place;
@@ -116,6 +155,7 @@ impl<'a> Plan<'a> {
         for frame in &packed.frames {
             out.extend(frame.packed_len.to_le_bytes());
             out.extend(frame.len.to_le_bytes());
+            out.push(if frame.code { CODE } else { PLAIN });
             out.extend(frame.sha256.as_bytes());
         }
         for (path, mode, item) in &self.items {
@@ -171,19 +211,4 @@ fn with_parents(exe: &Exe) -> Result<Items<'_>, ExeError> {
         items.insert(path.clone(), Some((path, entry)));
     }
     Ok(items)
-}
-
-/// Source, bytecode, libraries, the rest; within each by extension, then by directory.
-fn kind_of(path: &TreePath) -> (u8, &str, &TreePath) {
-    let name = path.file_name();
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let kind = match extension {
-        "py" => 0,
-        "pyc" => 1,
-        "so" => 3,
-        _ if name.contains(".so.") => 3,
-        "" | "bin" => 4,
-        _ => 2,
-    };
-    (kind, if kind == 2 { extension } else { "" }, path)
 }

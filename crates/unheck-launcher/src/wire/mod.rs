@@ -3,6 +3,7 @@
 //! Needs no standard library (`core` and `alloc`), reads no file and allocates little. The launch description is in
 //! `launch`, the payload of an executable in `payload` (index) and `trailer`, what is asked of the host in `host`.
 
+pub(crate) mod code;
 pub(crate) mod elf;
 pub(crate) mod host;
 pub(crate) mod launch;

@@ -5,8 +5,8 @@
 //! [`Index::parse`]: what it returns can be unpacked into an empty directory without a path leading out of it, because
 //! every parent is a directory of the index itself.
 //!
-//! Layout, little-endian: magic (8) · frames (4) · entries (4) · per frame: packed length (4), length (4), SHA-256 of
-//! the packed bytes (32) · per entry: kind (1), mode (2), path length (2), path, then
+//! Layout, little-endian: magic (8) · frames (4) · entries (4) · per frame: packed length (4), length (4), filter (1),
+//! SHA-256 of the packed bytes (32) · per entry: kind (1), mode (2), path length (2), path, then
 //! file (1): start (8), length (8), one XXH64 (8) per piece · link to an earlier entry (2): its number (4) ·
 //! symbolic link (3): length (2), text · the launcher's own bytes (4): XXH64 (8) · directory (0): nothing.
 
@@ -26,6 +26,10 @@ pub(crate) const HARD_LINK: u8 = 2;
 pub(crate) const SYMLINK: u8 = 3;
 /// See [`DIR`].
 pub(crate) const LAUNCHER: u8 = 4;
+/// A frame's bytes are as they are.
+pub(crate) const PLAIN: u8 = 0;
+/// A frame's bytes went through `code::encode` before compression.
+pub(crate) const CODE: u8 = 1;
 /// Longest frame, unpacked: what one worker holds in memory.
 pub(crate) const LONGEST_FRAME: u32 = 1 << 26;
 
@@ -40,6 +44,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) start: u64,
     /// Length of its bytes.
     pub(crate) len: u32,
+    /// Whether the bytes are encoded as machine code.
+    pub(crate) code: bool,
     /// SHA-256 of the packed bytes.
     pub(crate) sha256: &'a [u8; 32],
 }
@@ -184,18 +190,24 @@ impl<'a> Index<'a> {
 }
 
 fn parse_frames<'a>(reader: &mut Reader<'a>, count: u32) -> Result<Vec<Frame<'a>>, Bad> {
-    let mut frames: Vec<Frame<'a>> = Vec::with_capacity((count as usize).min(reader.0.len() / 40));
+    let mut frames: Vec<Frame<'a>> = Vec::with_capacity((count as usize).min(reader.0.len() / 41));
     let (mut packed_at, mut start) = (0u64, 0u64);
     for _ in 0..count {
         let (packed_len, len) = (reader.u32()?, reader.u32()?);
         if len == 0 || len > LONGEST_FRAME {
             return Err("a frame is empty or too long");
         }
+        let code = match reader.take(1)?[0] {
+            PLAIN => false,
+            CODE => true,
+            _ => return Err("a frame has an unknown filter"),
+        };
         frames.push(Frame {
             packed_at,
             packed_len,
             start,
             len,
+            code,
             sha256: reader.array()?,
         });
         // At most 2^32 frames of 2^32 bytes: no overflow.

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
 use crate::sys::{self, Fd};
+use crate::wire::code;
 use crate::wire::payload::{Entry, Frame, Index, Kind, frames_of};
 use crate::wire::trailer::{BadTrailer, TRAILER_LEN, Trailer};
 use crate::wire::xxh64::xxh64;
@@ -155,8 +156,14 @@ impl Loaded {
         };
         let Some(bytes) = bytes else {
             let bytes = decoder.salvage(packed, frame.len as usize);
+            if frame.code {
+                code::decode(bytes);
+            }
             return Err(self.blame(number, bytes));
         };
+        if frame.code {
+            code::decode(bytes);
+        }
         for file in self.index.files_in(frame) {
             let (piece, hash) = self.piece(*file, number, bytes);
             if xxh64(piece.bytes) != hash {

@@ -39,7 +39,7 @@ impl Decoder {
     }
 
     /// Decodes one whole frame of exactly `len` bytes.
-    pub(crate) fn frame(&mut self, packed: &[u8], len: usize) -> Option<&[u8]> {
+    pub(crate) fn frame(&mut self, packed: &[u8], len: usize) -> Option<&mut [u8]> {
         self.bytes.clear();
         self.bytes.reserve_exact(len);
         // SAFETY: as in `decode`; the context is whole, whatever happened to earlier frames.
@@ -56,11 +56,11 @@ impl Decoder {
             }
             self.bytes.set_len(len);
         }
-        Some(&self.bytes)
+        Some(&mut self.bytes)
     }
 
     /// As much of a damaged frame as can be decoded.
-    pub(crate) fn salvage(&mut self, packed: &[u8], len: usize) -> &[u8] {
+    pub(crate) fn salvage(&mut self, packed: &[u8], len: usize) -> &mut [u8] {
         self.bytes.clear();
         self.bytes.reserve_exact(len);
         let mut output = zstd_sys::ZSTD_outBuffer_s {
@@ -87,6 +87,6 @@ impl Decoder {
             }
             self.bytes.set_len(output.pos);
         }
-        &self.bytes
+        &mut self.bytes
     }
 }

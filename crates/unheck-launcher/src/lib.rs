@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod exe;
 mod launch;
+mod read;
 #[expect(dead_code, reason = "the other half is for the program in `stub/`")]
 mod wire;
 
@@ -16,6 +17,8 @@ pub use exe::{Contents, Entry, Exe, ExeError, ExeOptions, Written};
 pub use launch::{
     Argv0, Command, CommandName, Family, Launch, LaunchError, Mode, Need, Variable, When,
 };
+
+pub use read::{ExeFile, Item, ItemKind, ReadExeError, Visit};
 
 /// Where the launcher looks for its description, relative to the root of its tree.
 pub const LAUNCH_PATH: &str = "usr/share/unheck/launch";

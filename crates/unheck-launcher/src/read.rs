@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use unheck_base::{Digest, TreePath};
 
+use crate::wire::code;
 use crate::wire::payload::{Frame, Index, Kind};
 use crate::wire::trailer::{BadTrailer, TRAILER_LEN, Trailer};
 
@@ -232,9 +233,12 @@ impl ExeFile {
         if Digest::of(&packed).as_bytes() != frame.sha256 {
             return Err(damaged());
         }
-        let bytes = zstd::bulk::decompress(&packed, frame.len as usize)?;
+        let mut bytes = zstd::bulk::decompress(&packed, frame.len as usize)?;
         if bytes.len() as u64 != u64::from(frame.len) {
             return Err(damaged());
+        }
+        if frame.code {
+            code::decode(&mut bytes);
         }
         let bytes = Arc::new(bytes);
         *last = Some((number, Arc::clone(&bytes)));

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::process::Command as Process;
 
-use unheck_launcher::ExeOptions;
+use unheck_launcher::{ExeFile, ExeOptions, ItemKind, ReadExeError};
 
 use crate::kit::{self, Run, World};
 
@@ -33,6 +33,10 @@ pub(crate) const TESTS: &[crate::Test] = &[
         other_commands_can_be_started,
     ),
     ("unknown_task_is_refused", unknown_task_is_refused),
+    (
+        "executable_is_read_without_running_it",
+        executable_is_read_without_running_it,
+    ),
     (
         "same_tree_gives_same_bytes_on_any_number_of_cores",
         same_tree_gives_same_bytes_on_any_number_of_cores,
@@ -143,6 +147,29 @@ fn other_commands_can_be_started() {
 fn unknown_task_is_refused() {
     let world = World::exe();
     Run::of(world.command("exe").env("UNHECK_EXE", "dance")).bad(125, &["dance", "self-check"]);
+}
+
+fn executable_is_read_without_running_it() {
+    let world = World::tree();
+    world.put_exe("exe", &kit::exe_bytes().0);
+    let exe = ExeFile::open(&world.at("exe")).unwrap();
+    assert_eq!(exe.content(), kit::exe_bytes().1.content);
+    let mut seen = 0;
+    exe.visit(&|_| true, &mut |item, content| {
+        let path = world.at("tree").join(item.path.as_str());
+        if matches!(item.kind, ItemKind::File { .. } | ItemKind::Launcher { .. }) {
+            let mut bytes = Vec::new();
+            content.read_to_end(&mut bytes)?;
+            assert!(bytes == fs_err::read(&path)?, "{}", item.path);
+        }
+        seen += usize::from(fs_err::symlink_metadata(path).is_ok());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(seen, kit::read_tree(&world.at("tree")).entries.len());
+    world.put_exe("bare", kit::stub());
+    let bare = ExeFile::open(&world.at("bare"));
+    assert!(matches!(bare, Err(ReadExeError::Absent { .. })), "{bare:?}");
 }
 
 fn same_tree_gives_same_bytes_on_any_number_of_cores() {

@@ -4,6 +4,8 @@ use std::process::Command as Process;
 
 use fs_err::os::unix::fs::symlink;
 
+use unheck_launcher::{Argv0, Mode};
+
 use crate::kit::{self, Run, World};
 
 pub(crate) const TESTS: &[crate::Test] = &[
@@ -26,6 +28,10 @@ pub(crate) const TESTS: &[crate::Test] = &[
     (
         "arguments_and_exit_codes_pass_through",
         arguments_and_exit_codes_pass_through,
+    ),
+    (
+        "loaders_that_pass_no_names_leave_them_in_a_variable",
+        loaders_that_pass_no_names_leave_them_in_a_variable,
     ),
     (
         "unknown_command_is_127_and_names_the_known",
@@ -175,6 +181,24 @@ fn arguments_and_exit_codes_pass_through() {
     let odd = ["show", "", "a b", "--library-path", "ü\n"];
     let run = world.run("tree/usr/bin/python", &odd).good();
     assert_eq!(run.stdout.matches("argument ").count(), odd.len());
+}
+
+fn loaders_that_pass_no_names_leave_them_in_a_variable() {
+    let world = World::empty();
+    let mut launch = kit::launch();
+    if let Mode::Static { argv0, .. } = &mut launch.mode {
+        *argv0 = Argv0::Environment;
+    }
+    kit::make_tree(&world.at("tree"), &launch);
+    let run = world.run("tree/usr/bin/app", &[]).good();
+    assert_eq!(
+        run.variable("UNHECK_ARGV0"),
+        world.at("tree/usr/bin/python").to_str()
+    );
+    assert_eq!(
+        run.all("argv0"),
+        [world.at("tree/usr/bin/python.bin").to_str().unwrap()]
+    );
 }
 
 fn unknown_command_is_127_and_names_the_known() {

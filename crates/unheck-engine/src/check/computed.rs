@@ -13,7 +13,8 @@ use unheck_elf::{IsaLevel, Object};
 
 use super::level::Number;
 use super::profile::{
-    Basis, CaBundle, Cpu, FORMAT, Installer, Libc, LibcKind, Library, Profile, Versioned, is_glibc,
+    Basis, CaBundle, Cpu, FORMAT, Installer, Libc, LibcKind, Library, PageSize, Profile, Versioned,
+    is_glibc,
 };
 use super::shipped::newest;
 use crate::close::{DebFacts, DebFile, World};
@@ -203,6 +204,10 @@ pub fn compute(
     for library in profile.libraries.values_mut() {
         library.installed = installed(library);
     }
+    let found = &profile.libraries;
+    profile
+        .absent
+        .retain(|soname, _| !found.contains_key(soname));
     Ok(profile)
 }
 
@@ -282,11 +287,32 @@ impl Lookup<'_> {
             kernel: kernel
                 .map(|version| self.versioned(version))
                 .or(base.kernel),
-            page_size: base.page_size,
+            page_size: self.page_size(flavour).or(base.page_size),
             locale: base.locale,
             ca: self.certificates().or(base.ca),
             complete: true,
+            absent: base.absent,
             ..Profile::default()
+        })
+    }
+
+    /// The page sizes of the kernels on arm64; `None` for other machines.
+    fn page_size(&self, flavour: &str) -> Option<PageSize> {
+        if self.platform != Platform::LinuxArm64 {
+            return None;
+        }
+        let kernel = |name: &str| {
+            let image = format!("linux-image-{flavour}{name}");
+            self.suites.package(self.platform, &image).is_some()
+        };
+        let sizes: Vec<u64> = [("", 4096), ("-16k", 16384), ("-64k", 65536)]
+            .into_iter()
+            .filter(|(name, _)| kernel(name))
+            .map(|(_, size)| size)
+            .collect();
+        (!sizes.is_empty()).then(|| PageSize {
+            sizes,
+            source: self.source.clone(),
         })
     }
 
@@ -338,11 +364,13 @@ impl Lookup<'_> {
         self.world.prepare(&packages)?;
         let mut libraries = BTreeMap::new();
         let mut missing = BTreeSet::new();
-        for (soname, packages) in guesses {
+        for (soname, own) in guesses {
+            // Some packages have several libraries, so the others' are looked into too.
             let mut found = None;
-            for package in packages {
-                if found.is_none() {
-                    found = self.look(&package, soname)?;
+            for package in own.iter().chain(&packages) {
+                found = self.look(package, soname)?;
+                if found.is_some() {
+                    break;
                 }
             }
             match found {
@@ -364,18 +392,7 @@ impl Lookup<'_> {
             library.package.clone()
         });
         let mut names: Vec<String> = named.into_iter().collect();
-        if let Some((stem, version)) = soname.split_once(".so.") {
-            let between = if stem.ends_with(|c: char| c.is_ascii_digit()) {
-                "-"
-            } else {
-                ""
-            };
-            let name = format!("{stem}{between}{version}")
-                .to_ascii_lowercase()
-                .replace('_', "-");
-            // `t64` since the change of `time_t` in Debian 13.
-            names.extend([name.clone(), format!("{name}t64")]);
-        }
+        names.extend(by_policy(soname));
         names.retain(|name| self.world.has(name));
         names.dedup();
         names
@@ -447,6 +464,35 @@ impl Lookup<'_> {
     }
 }
 
+/// What a package of a library may be called (Debian policy 8.1): soname and its version, with a
+/// dash between digits, and `t64` since the change of `time_t` in Debian 13.
+fn by_policy(soname: &str) -> Vec<String> {
+    let Some((stem, version)) = soname.split_once(".so.") else {
+        return Vec::new();
+    };
+    let digit = |c: char| c.is_ascii_digit();
+    let close: String = stem
+        .split('-')
+        .enumerate()
+        .map(|(number, part)| match number {
+            0 => part.to_owned(),
+            _ if part.starts_with(digit) => part.to_owned(),
+            _ => format!("-{part}"),
+        })
+        .collect();
+    let mut names = Vec::new();
+    for stem in [stem, close.as_str()] {
+        let between = if stem.ends_with(digit) { "-" } else { "" };
+        let name = format!("{stem}{between}{version}")
+            .to_ascii_lowercase()
+            .replace('_', "-");
+        if !names.contains(&name) {
+            names.extend([name.clone(), format!("{name}t64")]);
+        }
+    }
+    names
+}
+
 /// The object at a path of a package, links followed inside the package.
 fn object(facts: &DebFacts, mut path: TreePath) -> Option<&Object> {
     for _ in 0..MAX_LINKS {
@@ -462,6 +508,15 @@ fn object(facts: &DebFacts, mut path: TreePath) -> Option<&Object> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_are_called_after_their_library() {
+        assert_eq!(by_policy("libmagic.so.1"), ["libmagic1", "libmagic1t64"]);
+        assert_eq!(by_policy("libX11.so.6"), ["libx11-6", "libx11-6t64"]);
+        assert!(by_policy("libglib-2.0.so.0").contains(&"libglib2.0-0t64".to_owned()));
+        assert!(by_policy("libpangoft2-1.0.so.0").contains(&"libpangoft2-1.0-0".to_owned()));
+        assert!(by_policy("libdb-5.3.so").is_empty());
+    }
 
     #[test]
     fn releases_are_named_by_number_and_by_suite() {

@@ -14,6 +14,10 @@ use super::shipped;
 use crate::finding::{Finding, Severity};
 use crate::platform::Platform;
 
+/// What a processor is taken to have where only the distribution's own floor is known: that floor
+/// is as old as 64-bit x86 itself, and machines without this level are older than about 2009.
+const ASSUMED: IsaLevel = IsaLevel::V2;
+
 /// How many objects a finding names.
 const NAMED: usize = 3;
 
@@ -352,54 +356,57 @@ impl Judge<'_> {
             return;
         }
         let known = self.profile.cpu.as_ref().map(|cpu| cpu.level);
-        let Some(least) = cpu.or(known) else {
-            if !self.needs.cpu.is_empty() || !self.needs.cpu_rules.is_empty() {
-                self.say(
-                    Severity::Info,
-                    "cpu-unverified",
-                    "processor",
-                    format!(
-                        "the artifact needs {}, and nothing says what the target's processors have; say it with `--cpu LEVEL`",
-                        level_name(self.most_needed())
-                    ),
-                );
-            }
-            return;
-        };
-        let hint = "run it on such processors only and say so with `--cpu LEVEL`, or choose a version or build of the distribution for older processors";
-        for (level, by) in self
-            .needs
-            .cpu
-            .range(..)
-            .filter(|(level, _)| **level > least)
-        {
-            let evidence = format!(
-                "{} {}; the target's processors have at least {}",
-                named(by, "needs", "need"),
-                level_name(*level),
-                level_name(least)
-            );
-            let finding = Finding::new(Severity::Error, "cpu-level", level_name(*level), evidence);
-            self.findings.push(finding.with_hint(hint));
+        let captured = known.filter(|_| self.profile.basis == Basis::Captured);
+        let exact = cpu.or(captured);
+        let mut wanted: Vec<(IsaLevel, String)> = Vec::new();
+        for (level, by) in &self.needs.cpu {
+            let text = format!("{} {}", named(by, "needs", "need"), level_name(*level));
+            wanted.push((*level, text));
         }
         for (name, version, rule) in &self.needs.cpu_rules {
-            if rule.level > least {
-                let evidence = format!(
-                    "{name} {version} needs {} ({}); the target's processors have at least {}",
-                    level_name(rule.level),
-                    rule.source,
-                    level_name(least)
-                );
-                let finding = Finding::new(Severity::Error, "cpu-level", name.clone(), evidence);
-                self.findings.push(finding.with_hint(hint));
-            }
+            let level = level_name(rule.level);
+            let text = format!("{name} {version} needs {level} ({})", rule.source);
+            wanted.push((rule.level, text));
+        }
+        for (level, text) in wanted {
+            self.processor_wanted(level, &text, known, exact);
         }
     }
 
-    fn most_needed(&self) -> IsaLevel {
-        let rules = self.needs.cpu_rules.iter().map(|(_, _, rule)| rule.level);
-        let objects = self.needs.cpu.keys().copied();
-        rules.chain(objects).max().unwrap_or(IsaLevel::Baseline)
+    /// `exact` is what the machines are said to have, `known` what the target supports.
+    fn processor_wanted(
+        &mut self,
+        level: IsaLevel,
+        text: &str,
+        known: Option<IsaLevel>,
+        exact: Option<IsaLevel>,
+    ) {
+        if exact.or(known).is_some_and(|least| level <= least) {
+            return;
+        }
+        let assumed = exact.is_none() && level <= ASSUMED;
+        let (severity, rule, rest) = match (exact, known) {
+            (Some(least), _) => {
+                let rest = format!("the target's processors have {}", level_name(least));
+                (Severity::Error, "cpu-level", rest)
+            }
+            _ if assumed => {
+                let rest = "processors from before about 2009 do not have it".to_owned();
+                (Severity::Warning, "cpu-level", rest)
+            }
+            (None, Some(least)) => {
+                let rest = format!("the target supports processors with {}", level_name(least));
+                (Severity::Error, "cpu-level", rest)
+            }
+            (None, None) => {
+                let rest = "nothing says what the target's processors have".to_owned();
+                (Severity::Warning, "cpu-unknown", rest)
+            }
+        };
+        let finding = Finding::new(severity, rule, level_name(level), format!("{text}; {rest}"));
+        self.findings.push(finding.with_hint(
+            "say what the target's processors have with `--cpu LEVEL`, or choose a version or build for older ones",
+        ));
     }
 
     fn kernel(&mut self) {

@@ -309,14 +309,17 @@ fn libraries(content: &Content, objects: &BTreeMap<&TreePath, &Shipped>) -> BTre
                 by.insert(who.clone());
             }
         }
-        // The loader itself is needed under its own name.
-        if let Some(loader) = object
+        // A program needs its loader, under its own name; a library that names one, as libQt5Core
+        // does, needs it only when somebody runs it.
+        let loader = object
             .interp
             .as_deref()
+            .filter(|_| object.soname.is_none() && !object.needed.is_empty())
             .and_then(|path| path.rsplit('/').next())
-            && !object.needed.is_empty()
-        {
-            needs.entry(loader.to_owned()).or_default().by.insert(who);
+            .filter(|name| !name.is_empty());
+        if let Some(loader) = loader {
+            let need = needs.entry(loader.to_owned()).or_default();
+            need.by.insert(who);
         }
     }
     needs

@@ -184,13 +184,31 @@ fn a_processor_that_the_target_does_not_ask_for_is_no_base_to_build_on() {
     assert_eq!(
         reasons,
         [format!(
-            "cpu-level x86-64-v3: `{SITE}/numpy/fast.so` of numpy 2.3.1 needs x86-64-v3; the target's processors have at least x86-64-v2"
+            "cpu-level x86-64-v3: `{SITE}/numpy/fast.so` of numpy 2.3.1 needs x86-64-v3; the target supports processors with x86-64-v2"
         )]
     );
     let said = artifact.judged("ubuntu:24.04", None, Some(IsaLevel::V3));
     assert_eq!(said.outcome, Outcome::Runs);
     let lesser = artifact.judged("rhel:10", None, Some(IsaLevel::Baseline));
     assert_eq!(lesser.outcome, Outcome::Fails);
+    // x86-64-v2 is nearly everywhere: a warning, unless it is said that it is not there.
+    let v2 = amd64().wheel("numpy/some.so", &x86().note_isa(0b0011));
+    let verdict = v2.on("ubuntu:24.04");
+    assert_eq!(verdict.outcome, Outcome::Runs);
+    let warnings = told(&verdict, Severity::Warning);
+    assert!(
+        warnings.iter().any(|one| one.contains("before about 2009")),
+        "{warnings:?}"
+    );
+    let said = v2.judged("ubuntu:24.04", None, Some(IsaLevel::Baseline));
+    assert_eq!(said.outcome, Outcome::Fails);
+    // Of an image nobody knows where it will run.
+    let text = "format = 1\nname = \"x\"\nbasis = \"captured\"\n[libc]\nkind = \"glibc\"\nversion = \"2.36\"\n";
+    let unknown = Profile::from_text(text).expect("profile");
+    let verdict = judge("x", &needs(&artifact.0, None), &unknown, None);
+    assert_eq!(verdict.outcome, Outcome::Unsure);
+    let verdict = judge("x", &needs(&artifact.0, None), &unknown, Some(IsaLevel::V4));
+    assert_eq!(verdict.outcome, Outcome::Runs);
     // The baseline is no need, and what the loader chooses by processor is none either.
     let dispatched = amd64()
         .wheel("numpy/plain.so", &x86().note_isa(1))
@@ -207,12 +225,17 @@ fn distributions_that_ask_for_a_processor_silently_are_known() {
     };
     assert_eq!(artifact.on("debian:12").outcome, Outcome::Runs);
     version(&mut artifact, "2.4.1");
-    let verdict = artifact.on("debian:12");
+    let verdict = artifact.judged("debian:12", None, Some(IsaLevel::Baseline));
     assert_eq!(verdict.outcome, Outcome::Fails);
     let reasons = told(&verdict, Severity::Error);
     assert!(
         reasons[0].contains("numpy 2.4.1 needs x86-64-v2"),
         "{reasons:?}"
+    );
+    let warnings = told(&artifact.on("debian:12"), Severity::Warning);
+    assert!(
+        warnings.iter().any(|one| one.contains("numpy 2.4.1")),
+        "{warnings:?}"
     );
     assert_eq!(artifact.on("rhel:9").outcome, Outcome::Runs);
     let mut arm = made_for(Platform::LinuxArm64);
@@ -390,6 +413,15 @@ fn what_a_distribution_brings_is_not_the_targets_to_have() {
         artifact.sonames(None),
         ["ld-linux-x86-64.so.2", "libc.so.6", "libstdc++.so.6"]
     );
+    // A library that can be run, and one whose loader was blanked out.
+    let runnable = x86()
+        .soname("libQt5Core.so.5")
+        .interp("/lib64/ld-other.so.1")
+        .needed("libc.so.6");
+    let artifact = artifact.wheel("qt/libQt5Core.so.5", &runnable);
+    let blank = x86().interp("").needed("libc.so.6");
+    let artifact = artifact.wheel("qt/blank.so", &blank);
+    assert_eq!(artifact.sonames(None).len(), 3);
     // Other machines' objects are never loaded.
     let foreign = ElfBuilder::new(Machine::Aarch64).needed("libother.so.1");
     assert_eq!(

@@ -9,6 +9,7 @@ use unheck_elf::Machine as ElfMachine;
 use unheck_engine::build::BuildError;
 use unheck_engine::check::capture::{Captured, Host, capture};
 use unheck_engine::check::judge::Outcome;
+use unheck_engine::check::needs::{Form, Libs};
 use unheck_engine::check::profile::{Basis, Installer, LibcKind, Profile};
 use unheck_engine::check::root::{DirRoot, Root as _};
 use unheck_engine::check::target::{Target, capture_path, read_profile};
@@ -416,7 +417,7 @@ fn an_artifact_is_checked_against_names_profiles_images_and_roots() {
     let report = check(&session, &request).unwrap();
     assert!(report.ok(), "{report:#?}");
     assert_eq!(report.verdicts.len(), 3);
-    request.libs = Some(unheck_engine::check::needs::Libs::Dynamic);
+    request.libs = Some(Libs::Dynamic);
     let report = check(&session, &request).unwrap();
     let outcomes: Vec<Outcome> = report.verdicts.iter().map(|one| one.outcome).collect();
     assert!(!report.ok());
@@ -434,6 +435,98 @@ fn an_artifact_is_checked_against_names_profiles_images_and_roots() {
         error.to_string(),
         "the artifact is for linux/amd64, not for linux/arm64"
     );
+}
+
+#[test]
+fn a_directory_is_an_artifact_too() {
+    const SITE: &str = "usr/local/lib/python3.13/dist-packages";
+    let python = x86()
+        .interp(Machine::X86_64.loader())
+        .need_version("libc.so.6", "GLIBC_2.17");
+    let fast = x86().need_version("libc.so.6", "GLIBC_2.34");
+    let metadata = "Metadata-Version: 2.1\nName: NumPy\nVersion: 2.4.0\n";
+    let record = "numpy/fast.so,,\nnumpy-2.4.0.dist-info/RECORD,,\n";
+    let files = BTreeMap::from([
+        ("usr/bin/python3.13".to_owned(), python.build()),
+        ("usr/bin/python3".to_owned(), b"-> python3.13".to_vec()),
+        (format!("{SITE}/numpy/fast.so"), fast.build()),
+        (
+            format!("{SITE}/numpy-2.4.0.dist-info/METADATA"),
+            metadata.into(),
+        ),
+        (
+            format!("{SITE}/numpy-2.4.0.dist-info/RECORD"),
+            record.into(),
+        ),
+        ("loop".to_owned(), b"-> loop".to_vec()),
+        ("app/torn.so".to_owned(), b"\x7fELF\x02\x01\x01".to_vec()),
+    ]);
+    let directory = root(&files);
+    let fixture = Fixture::new();
+    let mut run = fixture.run.clone();
+    run.offline = true;
+    let session = run.session(std::sync::Arc::new(Silent)).unwrap();
+    let request = CheckRequest {
+        artifact: directory.path().to_owned(),
+        on: ["debian:11", "rhel:9", "ubuntu:22.04"]
+            .map(str::to_owned)
+            .into(),
+        libs: None,
+        cpu: None,
+        platforms: vec![],
+        ubuntu: None,
+    };
+    let report = check(&session, &request).unwrap();
+    assert_eq!((report.form, report.libs), (Form::Dir, Libs::Dynamic));
+    let outcomes: Vec<Outcome> = report.verdicts.iter().map(|one| one.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Fails, Outcome::Runs, Outcome::Runs]);
+    let reasons = |number: usize| -> Vec<String> {
+        let reasons = report.verdicts[number].reasons();
+        reasons.map(|finding| finding.evidence.clone()).collect()
+    };
+    let debian = reasons(0);
+    assert!(
+        debian.contains(&format!(
+            "`{SITE}/numpy/fast.so` of numpy 2.4.0 needs GLIBC_2.34\nthe target has glibc 2.31"
+        )),
+        "{debian:?}"
+    );
+    let cpu = |finding: &&unheck_engine::finding::Finding| finding.rule == "cpu-level";
+    let ubuntu = report.verdicts[2].findings.iter().find(cpu).unwrap();
+    assert!(
+        ubuntu.evidence.starts_with("numpy 2.4.0 needs x86-64-v2"),
+        "{ubuntu:?}"
+    );
+    let unread = report.verdicts[1]
+        .findings
+        .iter()
+        .find(|finding| finding.rule == "object-unread");
+    assert_eq!(unread.unwrap().subject, "app/torn.so");
+    let empty = tempfile::tempdir().unwrap();
+    request_of(
+        &session,
+        empty.path(),
+        "has nothing for linux/amd64 or linux/arm64",
+    );
+    let file = empty.path().join("plain.txt");
+    fs_err::write(&file, "text").unwrap();
+    request_of(&session, &file, "cannot open the artifact");
+}
+
+/// An artifact that is refused with a message.
+#[track_caller]
+fn request_of(session: &unheck_engine::session::Session, artifact: &Path, message: &str) {
+    let request = CheckRequest {
+        artifact: artifact.to_owned(),
+        on: vec!["rhel:9".to_owned()],
+        libs: None,
+        cpu: None,
+        platforms: vec![],
+        ubuntu: None,
+    };
+    let error = check(session, &request).expect_err(message);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains(message), "{cause}");
 }
 
 #[test]

@@ -438,6 +438,55 @@ fn an_artifact_is_checked_against_names_profiles_images_and_roots() {
 }
 
 #[test]
+fn every_platform_of_an_image_has_its_own_answer() {
+    let mut fixture = Fixture::new().requirements("native\n");
+    fixture.run.platforms = vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()];
+    fixture.run.build().expect("build");
+    let session = fixture.run.session(std::sync::Arc::new(Silent)).unwrap();
+    let pi = fixture.dir.path().join("pi.toml");
+    let text = "format = 1\nname = \"pi\"\nbasis = \"captured\"\narchitecture = \"arm64\"\n[page-size]\nsizes = [131072]\n";
+    fs_err::write(&pi, text).unwrap();
+    let mut request = CheckRequest {
+        artifact: fixture.run.output.clone(),
+        on: vec!["rhel:8".to_owned(), pi.display().to_string()],
+        libs: None,
+        cpu: None,
+        platforms: vec![],
+        ubuntu: None,
+    };
+    let report = check(&session, &request).unwrap();
+    let answers: Vec<(&str, Outcome)> = report
+        .verdicts
+        .iter()
+        .map(|one| (one.platform.as_str(), one.outcome))
+        .collect();
+    // The world's objects are aligned for 64 KiB on arm64, which is what RHEL 8 has.
+    assert_eq!(
+        answers,
+        [
+            ("linux/amd64", Outcome::Runs),
+            ("linux/arm64", Outcome::Runs),
+            ("linux/amd64", Outcome::Fails),
+            ("linux/arm64", Outcome::Fails),
+        ]
+    );
+    let rule = |number: usize| {
+        report.verdicts[number]
+            .reasons()
+            .next()
+            .unwrap()
+            .rule
+            .clone()
+    };
+    assert_eq!(
+        (rule(2), rule(3)),
+        ("machine".to_owned(), "page-size".to_owned())
+    );
+    request.platforms = vec![Platform::LinuxArm64];
+    assert_eq!(check(&session, &request).unwrap().verdicts.len(), 2);
+}
+
+#[test]
 fn a_directory_is_an_artifact_too() {
     const SITE: &str = "usr/local/lib/python3.13/dist-packages";
     let python = x86()

@@ -18,6 +18,7 @@ use unheck_oci::open::{OpenError, Opened, OpenedImage, open};
 use crate::build::LOCK_PATH;
 use crate::debian::usrmerge;
 use crate::explain::{Class, Explain};
+use crate::form::{Described, FormError, FormNode, Format, describe, kind_of};
 use crate::layout::APP_DIR;
 use crate::lock::{Lock, ReadLockError};
 use crate::steps::recorded_path;
@@ -101,6 +102,9 @@ pub enum InsideError {
     /// Its lock cannot be used.
     #[error("cannot use the lock inside the artifact")]
     Lock(#[from] ReadLockError),
+    /// It is a directory, archive or executable that cannot be read.
+    #[error("cannot read the artifact")]
+    Form(#[from] Box<FormError>),
     /// Its lock is not text.
     #[error("the lock inside the artifact is not UTF-8")]
     LockText,
@@ -108,11 +112,15 @@ pub enum InsideError {
 
 impl Explain for InsideError {
     fn class(&self) -> Class {
-        Class::Input
+        match self {
+            Self::Form(error) => error.class(),
+            _ => Class::Input,
+        }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
+            Self::Form(error) => error.hints(),
             Self::Open(OpenError::Open { .. } | OpenError::NoImage { .. }) => {
                 vec!["give what `unheck build` wrote: an OCI archive or a layout folder".to_owned()]
             }
@@ -126,12 +134,62 @@ impl Explain for InsideError {
 /// # Errors
 /// [`InsideError`].
 pub fn look(path: &Path) -> Result<Vec<Inside>, InsideError> {
+    if kind_of(path).is_ok_and(|kind| kind != Format::Image) {
+        let described = describe(path).map_err(Box::new)?;
+        return Ok(vec![look_form(described)]);
+    }
     let opened = open(path)?;
     opened
         .images()?
         .iter()
         .map(|image| look_image(&opened, image))
         .collect()
+}
+
+/// A relocatable artifact as one layer; its list says who brought each file.
+fn look_form(described: Described) -> Inside {
+    let Described {
+        format,
+        manifest,
+        lock,
+        size,
+        digest,
+    } = described;
+    let layer = InsideLayer {
+        name: format.to_string(),
+        digest,
+        size,
+        uncompressed: manifest.unpacked(),
+        files: manifest.files.len() as u64,
+    };
+    // One launcher under many names, as a layer has a file with many names.
+    let mut launcher: Option<TreePath> = None;
+    let files = manifest.files.into_iter().map(|(path, file)| {
+        let mut size = file.what.len();
+        let mut link = None;
+        if let FormNode::Link { link: text } = &file.what {
+            link = Some(text.clone());
+        } else if file.is_launcher() {
+            match &launcher {
+                Some(first) => (size, link) = (0, Some(format!("/{first}"))),
+                None => launcher = Some(path.clone()),
+            }
+        }
+        let file = InsideFile {
+            layer: 0,
+            size,
+            link,
+            origin: file.origin,
+        };
+        (path, file)
+    });
+    Inside {
+        platform: manifest.platform.to_string(),
+        project: Some(manifest.project),
+        lock: Some(lock),
+        layers: vec![layer],
+        files: files.collect(),
+    }
 }
 
 fn look_image(opened: &Opened, image: &OpenedImage) -> Result<Inside, InsideError> {

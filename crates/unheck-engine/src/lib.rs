@@ -13,6 +13,7 @@ pub mod debian;
 pub mod event;
 pub mod explain;
 pub mod finding;
+pub mod form;
 pub mod input;
 pub mod inside;
 pub mod interpreter;

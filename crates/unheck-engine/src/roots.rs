@@ -28,8 +28,10 @@ use crate::explain::{Class, Explain};
 
 /// Kind of the derived directories; raised whenever what is in them would differ.
 const KIND: &str = "root-2";
+/// Kind of archives that are artifacts of their own, unpacked; raised as [`KIND`].
+const FORM_KIND: &str = "form-root-1";
 /// The files of the layer.
-const TREE: &str = "tree";
+pub(crate) const TREE: &str = "tree";
 /// The list of what is in the layer.
 const INDEX: &str = "index.json";
 /// Longest list that is read.
@@ -202,13 +204,19 @@ pub fn from_layers(store: &Store, layers: &[&Layer]) -> Result<Roots, RootsError
     let guards = layers
         .par_iter()
         .map(|layer| {
-            unpacked(store, &layer.diff_id, |directory| {
+            unpacked(store, KIND, &layer.diff_id, |directory| {
                 let failed = |source| RootsError::Store {
                     layer: layer.diff_id,
                     source,
                 };
                 let reader = store.open_verified(&layer.digest).map_err(failed)?;
-                unpack(reader, layer.media_type, &layer.diff_id, directory)
+                let diff_id = Some(layer.diff_id);
+                unpack(
+                    reader,
+                    (layer.media_type, diff_id),
+                    &layer.diff_id,
+                    directory,
+                )
             })
         })
         .collect::<Result<_, _>>()?;
@@ -242,14 +250,14 @@ pub fn from_image(
                     media_type,
                 });
             };
-            unpacked(store, diff_id, |directory| {
+            unpacked(store, KIND, diff_id, |directory| {
                 let failed = |source| RootsError::Open {
                     layer: *diff_id,
                     source: Box::new(source),
                 };
                 unpack(
                     opened.blob(descriptor).map_err(failed)?,
-                    media_type,
+                    (media_type, Some(*diff_id)),
                     diff_id,
                     directory,
                 )
@@ -266,13 +274,123 @@ fn roots(guards: Vec<DerivedDir>) -> Roots {
     }
 }
 
+/// Unpacks an archive that is an artifact of its own; `digest` is that of its bytes.
+///
+/// # Errors
+/// [`RootsError`].
+pub(crate) fn unpacked_archive(
+    store: &Store,
+    digest: &Digest,
+    reader: impl Read,
+    media_type: LayerMediaType,
+) -> Result<DerivedDir, RootsError> {
+    unpacked(store, FORM_KIND, digest, |directory| {
+        unpack(reader, (media_type, None), digest, directory)
+    })
+}
+
+/// The same where `fill` writes the files into a directory that is there and empty.
+///
+/// # Errors
+/// What `fill` answers; the store fails.
+pub(crate) fn unpacked_with<E: std::error::Error + From<RootsError> + 'static>(
+    store: &Store,
+    digest: &Digest,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<DerivedDir, E> {
+    let failed = |source| RootsError::Store {
+        layer: *digest,
+        source,
+    };
+    let filled = store.derived(FORM_KIND, digest).dir_with(|directory| {
+        let tree = directory.join(TREE);
+        let made = fs_err::create_dir(&tree).and_then(|()| set_mode(&tree, 0o755));
+        made.map_err(|source| {
+            let path = tree.clone();
+            E::from(RootsError::Index { path, source })
+        })?;
+        fill(&tree)
+    });
+    filled.map_err(|error| match error {
+        ProduceError::Store(source) => failed(source).into(),
+        ProduceError::Produce(error) => error,
+    })
+}
+
+/// What stands in a directory at this moment. Links are told and not followed.
+///
+/// # Errors
+/// It cannot be read, or has what is neither file, link nor directory.
+pub fn index_of(directory: &Path) -> io::Result<LayerIndex> {
+    let entries: Vec<(TreePath, walkdir::DirEntry)> = walkdir::WalkDir::new(directory)
+        .min_depth(1)
+        .sort_by_file_name()
+        .into_iter()
+        .map(|entry| {
+            let entry = entry.map_err(io::Error::from)?;
+            let below = entry
+                .path()
+                .strip_prefix(directory)
+                .map_err(io::Error::other)?;
+            let path = TreePath::from_bytes(below.as_os_str().as_encoded_bytes())
+                .map_err(io::Error::other)?;
+            Ok((path, entry))
+        })
+        .collect::<io::Result<_>>()?;
+    let nodes = entries
+        .into_par_iter()
+        .map(|(path, entry)| {
+            let node = index_node(&entry)?;
+            Ok((path, node))
+        })
+        .collect::<io::Result<_>>()?;
+    Ok(LayerIndex { nodes })
+}
+
+fn index_node(entry: &walkdir::DirEntry) -> io::Result<IndexNode> {
+    let kind = entry.file_type();
+    if kind.is_dir() {
+        return Ok(IndexNode::Dir);
+    }
+    if kind.is_symlink() {
+        let text = fs_err::read_link(entry.path())?;
+        let text = text
+            .to_str()
+            .ok_or_else(|| refused("its text is not UTF-8".to_owned()))?;
+        return Ok(IndexNode::Link(text.to_owned()));
+    }
+    if !kind.is_file() {
+        let what = format!(
+            "`{}` is neither file, link nor directory",
+            entry.path().display()
+        );
+        return Err(refused(what));
+    }
+    let metadata = entry.metadata().map_err(io::Error::from)?;
+    let mut first = Vec::new();
+    fs_err::File::open(entry.path())?
+        .take(4)
+        .read_to_end(&mut first)?;
+    let elf = if unheck_elf::is_elf(&first) {
+        Some(elf(entry.path(), metadata.len())?)
+    } else {
+        None
+    };
+    Ok(IndexNode::File {
+        len: metadata.len(),
+        executable: metadata.permissions().mode() & 0o111 != 0,
+        elf,
+    })
+}
+
 fn unpacked(
     store: &Store,
+    kind: &str,
     diff_id: &Digest,
     fill: impl FnOnce(&Path) -> Result<(), RootsError>,
 ) -> Result<DerivedDir, RootsError> {
     store
-        .derived(KIND, diff_id)
+        .derived(kind, diff_id)
         .dir_with(fill)
         .map_err(|error| match error {
             ProduceError::Store(source) => RootsError::Store {
@@ -301,7 +419,7 @@ fn read_index(directory: &DerivedDir) -> Result<LayerIndex, RootsError> {
 /// Unpacks one layer into a new directory: its files and their list.
 fn unpack(
     reader: impl Read,
-    media_type: LayerMediaType,
+    (media_type, expected): (LayerMediaType, Option<Digest>),
     diff_id: &Digest,
     directory: &Path,
 ) -> Result<(), RootsError> {
@@ -326,7 +444,7 @@ fn unpack(
     };
     let options = ReadOptions {
         media_type,
-        diff_id: Some(*diff_id),
+        diff_id: expected,
         limits,
     };
     read_layer(reader, &options, &mut |entry, content| {

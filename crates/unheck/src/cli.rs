@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use unheck_engine::form::{Format, Libs};
 use unheck_engine::lock::Provider;
 use unheck_engine::platform::Platform;
 use unheck_engine::steps::TrimLevel;
@@ -30,13 +31,15 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Build an image of a project: lock if needed, fetch, assemble, verify, write
-    #[command(after_help = "Example: unheck build examples/web -o web.oci.tar")]
+    /// Build a project as an image, directory, archive or single file: lock, fetch, assemble, verify, write
+    #[command(
+        after_help = "Example: unheck build examples/web -o web.oci.tar\nExample: unheck build examples/web --format exe -o web"
+    )]
     Build(BuildArgs),
     /// Choose and write down every distribution and Debian file: `pylock.unheck.toml`
     #[command(after_help = "Example: unheck lock --platform linux/amd64,linux/arm64")]
     Lock(LockArgs),
-    /// Start what was built, in a rootless sandbox
+    /// Start what was built: an image in a rootless sandbox, anything else directly
     #[command(after_help = "Example: unheck run web.oci.tar -- --port 8000")]
     Run(RunArgs),
     /// Check what was built: libraries complete, every import works, the entry point starts
@@ -231,9 +234,44 @@ impl From<ProviderArg> for Provider {
 
 /// What is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum FormatArg {
     /// An OCI image: an archive, or a layout folder where the output's name ends in `.oci`
     Image,
+    /// A relocatable directory
+    Dir,
+    /// The same as an archive: `.tar.zst`, `.tar.gz` or `.tar` by the output's name
+    Tar,
+    /// One file that starts itself
+    Exe,
+}
+
+/// Whose system libraries are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LibsArg {
+    /// Its own: loader, libc and every other library come along
+    Static,
+    /// The host's: only Python and distributions ship, and the start fails where something lacks
+    Dynamic,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Image => Self::Image,
+            FormatArg::Dir => Self::Dir,
+            FormatArg::Tar => Self::Tar,
+            FormatArg::Exe => Self::Exe,
+        }
+    }
+}
+
+impl From<LibsArg> for Libs {
+    fn from(libs: LibsArg) -> Self {
+        match libs {
+            LibsArg::Static => Self::Static,
+            LibsArg::Dynamic => Self::Dynamic,
+        }
+    }
 }
 
 /// `unheck build`.
@@ -242,7 +280,7 @@ pub(crate) struct BuildArgs {
     /// What decides the lock.
     #[command(flatten)]
     pub(crate) choices: Choices,
-    /// Where it goes [default: dist/NAME-VERSION.oci.tar in the project]
+    /// Where it goes [default: dist/NAME-VERSION in the project, with the format's extension]
     #[arg(
         short,
         long,
@@ -251,9 +289,12 @@ pub(crate) struct BuildArgs {
         help_heading = "Output"
     )]
     pub(crate) output: Option<PathBuf>,
-    /// What is built
-    #[arg(long, env = "UNHECK_FORMAT", value_enum, default_value_t = Format::Image, help_heading = "Output")]
-    pub(crate) format: Format,
+    /// What is built [default: image]
+    #[arg(long, env = "UNHECK_FORMAT", value_enum, help_heading = "Output")]
+    pub(crate) format: Option<FormatArg>,
+    /// Whose system libraries it uses, where it is no image [default: static]
+    #[arg(long, env = "UNHECK_LIBS", value_enum, help_heading = "Output")]
+    pub(crate) libs: Option<LibsArg>,
     /// What it starts: a command line or `module:function` [default: the only script, `__main__.py`, `main.py`, `app.py`]
     #[arg(
         long,
@@ -348,15 +389,6 @@ pub(crate) struct RunArgs {
 pub(crate) struct VerifyArgs {
     /// What `unheck build` made
     pub(crate) artifact: PathBuf,
-}
-
-/// Whose libraries an artifact uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LibsArg {
-    /// All of its own, loader and libc too
-    Static,
-    /// The target's
-    Dynamic,
 }
 
 /// A level of x86-64 processors.

@@ -58,6 +58,15 @@ pub(crate) enum CliError {
     /// A captured profile cannot be written.
     #[error("cannot write the profile")]
     WriteProfile(#[source] std::io::Error),
+    /// What was built cannot be started.
+    #[error("cannot start `{path}`", path = path.display())]
+    Start {
+        /// The program.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// stdout is gone.
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),

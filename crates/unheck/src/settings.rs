@@ -6,9 +6,11 @@
 use std::path::PathBuf;
 
 use unheck_engine::build::{BuildRequest, LockMode};
+use unheck_engine::form::{Format, Libs};
 use unheck_engine::input::{Config, LockOptions, Mirrors, Project};
 use unheck_engine::lock::Provider;
 use unheck_engine::platform::Platform;
+use unheck_engine::write::Compression;
 use unheck_resolve::IndexSettings;
 
 use crate::cli::{BuildArgs, Choices, Common, IndexArgs};
@@ -134,6 +136,11 @@ impl Settings {
     /// What `unheck build` asks of the engine.
     pub(crate) fn build_request(&self, args: &BuildArgs, project: &Project) -> BuildRequest {
         let config = &project.config;
+        let format = args
+            .format
+            .map(Format::from)
+            .or(config.format)
+            .unwrap_or_default();
         BuildRequest {
             lock: self.lock.clone(),
             mode: match (args.locked, args.frozen) {
@@ -144,20 +151,29 @@ impl Settings {
             output: args
                 .output
                 .clone()
-                .unwrap_or_else(|| default_output(project)),
+                .unwrap_or_else(|| default_output(project, format)),
+            format,
+            libs: args
+                .libs
+                .map(Libs::from)
+                .or(config.libs)
+                .unwrap_or_default(),
             entry: args.entry.clone(),
             trim: args.trim.or(config.trim).unwrap_or_default(),
             keep: config.keep.iter().chain(&args.keep).cloned().collect(),
             trace: Vec::new(),
-            compression: args.compression.or(config.compression).unwrap_or_default(),
+            compression: args
+                .compression
+                .or(config.compression)
+                .unwrap_or_else(|| Compression::default_for(format)),
             tag: args.tag.clone().or_else(|| config.tag.clone()),
             verify: !args.no_verify,
         }
     }
 }
 
-/// `dist/NAME-VERSION.oci.tar` in the project, as build frontends do with wheels.
-fn default_output(project: &Project) -> PathBuf {
+/// `dist/NAME-VERSION` with the format's extension in the project, as build frontends do with wheels.
+fn default_output(project: &Project, format: Format) -> PathBuf {
     let version = project
         .version
         .as_ref()
@@ -179,7 +195,7 @@ fn default_output(project: &Project) -> PathBuf {
     } else {
         project.root.clone()
     };
-    directory.join(format!("dist/{name}.oci.tar"))
+    directory.join(format!("dist/{name}{}", format.extension()))
 }
 
 fn lock_options(
@@ -396,6 +412,17 @@ mod tests {
             "{}",
             request.output.display()
         );
+    }
+
+    #[test]
+    fn the_format_decides_the_default_output_and_a_flag_wins_over_the_configuration() {
+        let config = "format = \"exe\"\nlibs = \"dynamic\"\n";
+        let (_, request) = settings(config, &[]);
+        assert_eq!((request.format, request.libs), (Format::Exe, Libs::Dynamic));
+        assert!(request.output.ends_with("dist/Shop-1.2"));
+        let (_, request) = settings(config, &["--format", "tar", "--libs", "static"]);
+        assert_eq!((request.format, request.libs), (Format::Tar, Libs::Static));
+        assert!(request.output.ends_with("dist/Shop-1.2.tar.zst"));
     }
 
     #[test]

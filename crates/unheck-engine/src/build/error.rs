@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use crate::assemble::AssembleError;
 use crate::explain::{Class, Explain};
 use crate::finding::{Finding, Severity};
+use crate::form::Format;
 use crate::input::{AppFilesError, EntryError, ReadProjectError};
 use crate::layers::WriteLayerError;
 use crate::lock::ReadLockError;
 use crate::locker::MakeLockError;
 use crate::net::NetError;
+use crate::platform::Platform;
 use crate::scan::ScanError;
-use crate::steps::StripTreeError;
 use crate::steps::imports::NarrowError;
+use crate::steps::{RelocateError, StripTreeError};
 use crate::verify::VerifyError;
 use crate::wheels::UseWheelError;
-use crate::write::WriteImageError;
+use crate::write::{WriteFormError, WriteImageError};
 
 /// Nothing was built.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +114,37 @@ pub enum BuildError {
     /// The image cannot be written.
     #[error("cannot write the image")]
     Image(#[from] WriteImageError),
+    /// The tree cannot be made relocatable.
+    #[error("cannot make the tree relocatable")]
+    Relocate(#[from] Box<RelocateError>),
+    /// A relocatable artifact cannot be written.
+    #[error("cannot write the artifact")]
+    Form(#[from] WriteFormError),
+    /// Launchers cannot be told what to start.
+    #[error("cannot describe what the artifact starts")]
+    Launch(#[from] unheck_launcher::LaunchError),
+    /// The entry is nothing that a launcher can start.
+    #[error("the artifact cannot start `{0}`: it is no Python program of the environment")]
+    EntryProgram(String),
+    /// This unheck has no launcher for the platform.
+    #[error(
+        "cannot build the format `{format}` for {platform}: this unheck was built without a launcher for it"
+    )]
+    NoLauncher {
+        /// What was asked for.
+        format: Format,
+        /// For which platform.
+        platform: Platform,
+    },
+    /// Only images hold several platforms.
+    #[error("the format `{format}` holds one platform, and several are asked for")]
+    OnePlatform {
+        /// What was asked for.
+        format: Format,
+    },
+    /// An image brings its libraries.
+    #[error("an image has no host whose libraries it could use")]
+    ImageLibs,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] unheck_store::StoreError),
@@ -142,6 +175,8 @@ impl BuildError {
             Self::Limits(error) => &**error,
             Self::Require(error) => &**error,
             Self::Image(error) => error,
+            Self::Relocate(error) => &**error,
+            Self::Form(error) => error,
             _ => return None,
         })
     }
@@ -157,6 +192,11 @@ impl Explain for BuildError {
             | Self::NoLock { .. }
             | Self::NoProfile { .. }
             | Self::WriteLock { .. } => Class::Input,
+            Self::Launch(_)
+            | Self::EntryProgram(_)
+            | Self::NoLauncher { .. }
+            | Self::OnePlatform { .. }
+            | Self::ImageLibs => Class::Input,
             Self::Broken(_) => Class::Verdict,
             Self::Store(error) if error.is_no_space() => Class::Limit,
             _ => Class::Outside,
@@ -180,6 +220,18 @@ impl Explain for BuildError {
             Self::WriteLock { .. } => {
                 vec!["make the project's directory writable, or build with `--frozen` from a lock that is there".to_owned()]
             }
+            Self::EntryProgram(_) => vec![
+                "start a module of Python, such as `--entry 'python -m NAME'`, or build an image with `--format image`".to_owned(),
+            ],
+            Self::NoLauncher { .. } => vec![
+                "build an image with `--format image`, or use an unheck that was built with the Rust target of that platform".to_owned(),
+            ],
+            Self::OnePlatform { .. } => {
+                vec!["name one platform with `--platform`, and build once for each".to_owned()]
+            }
+            Self::ImageLibs => vec![
+                "leave `--libs dynamic` out, or choose `--format dir`, `tar` or `exe`".to_owned(),
+            ],
             Self::Broken(findings) => findings
                 .iter()
                 .filter_map(|finding| finding.hint.clone())

@@ -16,10 +16,13 @@ use crate::lock::Target;
 use crate::locker::app_facts;
 use crate::scan::scan_pack;
 use crate::steps::imports::{CythonSources, NarrowRequest, app_references, finder, narrow};
-use crate::steps::{Removed, Stripped, TrimFacts, TrimLevel, rewrite_records, strip, trim};
+use crate::steps::{
+    Removed, Stripped, TrimFacts, TrimLevel, relocated_sizes, rewrite_records, strip, trim,
+};
 use crate::tree::{Content, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
 use crate::wheels::open_wheel;
+use crate::write::Sizes;
 
 /// One platform on its way.
 pub(super) struct Builder<'a> {
@@ -34,6 +37,8 @@ pub(super) struct Layers {
     pub(super) env: BTreeMap<String, String>,
     pub(super) working_dir: String,
     pub(super) trimmed: BTreeMap<String, (u64, u64)>,
+    /// Unpacked bytes below the app, by whose libraries are used.
+    pub(super) sizes: Sizes,
     /// Names of the app's own top-level modules.
     pub(super) app_modules: BTreeSet<String>,
     /// What trimming could not tell from reading.
@@ -45,6 +50,7 @@ pub(super) struct Layers {
 struct Remembered {
     layers: Vec<WrittenLayer>,
     trimmed: BTreeMap<String, (u64, u64)>,
+    sizes: Sizes,
     /// Top-level names among the installed distributions, which the app must not take.
     site: BTreeSet<String>,
     /// What trimming could not tell from reading.
@@ -52,18 +58,18 @@ struct Remembered {
 }
 
 /// A tree after every step.
-struct Stepped {
-    tree: Tree,
-    removed: Vec<Removed>,
-    stripped: Vec<Stripped>,
-    findings: Vec<Finding>,
+pub(super) struct Stepped {
+    pub(super) tree: Tree,
+    pub(super) removed: Vec<Removed>,
+    pub(super) stripped: Vec<Stripped>,
+    /// What trimming could not tell from reading.
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Builder<'_> {
     pub(super) fn layers(&self) -> Result<Layers, BuildError> {
         let layout = Layout::of(&self.target.interpreter);
-        crate::provider::ensure(self.attempt.session, self.attempt.project, self.target)
-            .map_err(|error| Box::new(AssembleError::from(error)))?;
+        self.ensure_interpreter()?;
         let part = self.app_part()?;
         let (remembered, mut layers) = self.below(&layout, &part)?;
         let app_layer = self.app_layer(&layout, &part)?;
@@ -93,12 +99,23 @@ impl Builder<'_> {
                 "/".to_owned()
             },
             trimmed: remembered.trimmed,
+            sizes: remembered.sizes,
             app_modules: app_modules(&part),
             findings: remembered.findings,
         })
     }
 
-    fn app_part(&self) -> Result<AppPart, BuildError> {
+    /// Unpacks the interpreter where it is not from Debian.
+    pub(super) fn ensure_interpreter(&self) -> Result<(), BuildError> {
+        let Attempt {
+            session, project, ..
+        } = *self.attempt;
+        crate::provider::ensure(session, project, self.target)
+            .map_err(|error| Box::new(AssembleError::from(error)))?;
+        Ok(())
+    }
+
+    pub(super) fn app_part(&self) -> Result<AppPart, BuildError> {
         let mut part = AppPart::default();
         if let Entry::Script { name, reference } = self.attempt.entry {
             part.scripts.insert(name.clone(), reference.clone());
@@ -136,7 +153,7 @@ impl Builder<'_> {
     /// What decides the layers below the app's.
     fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let text = format!(
-            "layers 4\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
+            "layers 5\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
             env!("CARGO_PKG_VERSION"),
             self.target.platform,
             self.attempt.request.trim,
@@ -154,7 +171,7 @@ impl Builder<'_> {
     ) -> Result<(Remembered, Vec<WrittenLayer>), BuildError> {
         let store = self.attempt.session.store();
         let mut app = TrimFacts::default();
-        app.add(&app_facts(self.attempt.app));
+        app.add(app_facts(self.attempt.app));
         let references = self.references(layout, part)?;
         let derived = store.derived("layers", &self.key(&app, &references));
         if let Some(bytes) = derived.bytes(64 << 20)?
@@ -175,6 +192,7 @@ impl Builder<'_> {
             findings,
         } = self.tree(layout, part, app)?;
         let site = top_level(&tree, layout);
+        let sizes = relocated_sizes(&tree, layout);
         tree.replace(
             lock_path(),
             Node::file(
@@ -197,6 +215,7 @@ impl Builder<'_> {
         let remembered = Remembered {
             layers: layers.clone(),
             trimmed: summary(&removed, &stripped),
+            sizes,
             site,
             findings,
         };
@@ -206,7 +225,11 @@ impl Builder<'_> {
     }
 
     /// Whether the app's wheel has a top-level name that a distribution has too.
-    fn meets(&self, part: &AppPart, site: &BTreeSet<String>) -> Result<bool, BuildError> {
+    pub(super) fn meets(
+        &self,
+        part: &AppPart,
+        site: &BTreeSet<String>,
+    ) -> Result<bool, BuildError> {
         let Some((name, digest)) = &part.wheel else {
             return Ok(false);
         };
@@ -221,7 +244,8 @@ impl Builder<'_> {
         }))
     }
 
-    fn tree(
+    /// The whole tree with every step applied, the app's part among it.
+    pub(super) fn tree(
         &self,
         layout: &Layout,
         part: &AppPart,
@@ -281,7 +305,7 @@ impl Builder<'_> {
 
     /// What of the app and the request decides which modules are reached; the same for an edit
     /// that imports nothing else.
-    fn references(&self, layout: &Layout, part: &AppPart) -> Result<Digest, BuildError> {
+    pub(super) fn references(&self, layout: &Layout, part: &AppPart) -> Result<Digest, BuildError> {
         let level = self.attempt.request.trim;
         if level < TrimLevel::Imports {
             return Ok(Digest::of(b""));
@@ -362,11 +386,11 @@ impl Builder<'_> {
     }
 }
 
-fn lock_path() -> TreePath {
+pub(super) fn lock_path() -> TreePath {
     TreePath::new(LOCK_PATH).expect("a constant path")
 }
 
-fn top_level(tree: &Tree, layout: &Layout) -> BTreeSet<String> {
+pub(super) fn top_level(tree: &Tree, layout: &Layout) -> BTreeSet<String> {
     let prefix = format!("{}/", layout.site);
     tree.iter()
         .filter(|(_, node)| matches!(node.origin, Origin::Distribution(_)))
@@ -375,7 +399,7 @@ fn top_level(tree: &Tree, layout: &Layout) -> BTreeSet<String> {
         .collect()
 }
 
-fn summary(removed: &[Removed], stripped: &[Stripped]) -> BTreeMap<String, (u64, u64)> {
+pub(super) fn summary(removed: &[Removed], stripped: &[Stripped]) -> BTreeMap<String, (u64, u64)> {
     let mut summary: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     if !stripped.is_empty() {
         let saved = stripped.iter().map(|one| one.saved).sum();

@@ -58,7 +58,7 @@ pub fn plan_lock(
         None => None,
         Some(lock) => {
             let digest = inputs_digest(project, &request.lock)?;
-            let needs = app_needs(&app_facts(app));
+            let needs = app_needs(app_facts(app));
             if lock.plan.inputs != digest {
                 Some("the requirements or options changed")
             } else if needs.iter().any(|need| !lock.plan.app_needs.contains(need)) {

@@ -1,6 +1,8 @@
 //! The whole way: project → lock → layers → verify → artifact. Start at [`build`].
 
 mod error;
+mod forms;
+mod launch;
 mod layers;
 mod lockfile;
 mod trace;
@@ -12,6 +14,7 @@ use serde::Serialize;
 
 use crate::event::{Event, Stage};
 use crate::finding::{Finding, Severity, worst};
+use crate::form::{Format, Libs};
 use crate::input::{AppFiles, Entry, Kind, LockOptions, Project, app_files};
 use crate::layers::WrittenLayer;
 use crate::limits::Weight;
@@ -20,7 +23,7 @@ use crate::locker::wants;
 use crate::session::Session;
 use crate::steps::TrimLevel;
 use crate::steps::imports::profile::Profile;
-use crate::write::{Compression, ImageOptions, ImageTarget, WrittenImage, write_image};
+use crate::write::{Compression, ImageOptions, ImageTarget, Sizes, WrittenImage, write_image};
 
 use layers::Builder;
 use lockfile::repaired;
@@ -54,6 +57,10 @@ pub struct BuildRequest {
     pub output: PathBuf,
     /// `--entry`.
     pub entry: Option<String>,
+    /// What is built.
+    pub format: Format,
+    /// Whose system libraries it uses.
+    pub libs: Libs,
     /// How much is left out.
     pub trim: TrimLevel,
     /// Modules that stay whatever reaches them, with everything below.
@@ -71,7 +78,11 @@ pub struct BuildRequest {
 /// What was built.
 #[derive(Debug, Clone, Serialize)]
 pub struct Built {
-    /// The artifact.
+    /// What was asked for.
+    pub format: Format,
+    /// Whose system libraries it uses.
+    pub libs: Libs,
+    /// The artifact, an image or not.
     pub image: WrittenImage,
     /// By platform.
     pub platforms: Vec<BuiltPlatform>,
@@ -88,8 +99,14 @@ pub struct BuiltPlatform {
     pub platform: crate::platform::Platform,
     /// The interpreter's version.
     pub python: String,
-    /// Its layers, the lowest first.
+    /// Its layers, the lowest first; none where it is no image.
     pub layers: Vec<WrittenLayer>,
+    /// Unpacked bytes by who brought them; only where it is no image.
+    pub origins: BTreeMap<String, u64>,
+    /// How many files and links there are; 0 for images, whose layers say.
+    pub files: u64,
+    /// Unpacked bytes as they would be with the artifact's own libraries, and with the host's.
+    pub sizes: Sizes,
     /// What it starts.
     pub entrypoint: Vec<String>,
     /// Files and bytes left out, by reason.
@@ -105,6 +122,7 @@ pub fn build(
     project: &Project,
     request: &BuildRequest,
 ) -> Result<Built, BuildError> {
+    let stub = refuse_impossible(request)?;
     let app = app_files(project)?;
     let (lock, locked) = ensure_lock(session, project, request, &app)?;
     let entry = entry(session, project, request)?;
@@ -120,7 +138,28 @@ pub fn build(
         entry: &entry,
         app: &app,
     };
-    repaired(session, || attempt.run(locked))
+    repaired(session, || match stub {
+        Some(stub) => attempt.run_form(locked, stub),
+        None => attempt.run(locked),
+    })
+}
+
+/// The launcher that the form needs; an error for what cannot be built here, before any work.
+fn refuse_impossible(request: &BuildRequest) -> Result<Option<&'static [u8]>, BuildError> {
+    let format = request.format;
+    if format == Format::Image {
+        return match request.libs {
+            Libs::Static => Ok(None),
+            Libs::Dynamic => Err(BuildError::ImageLibs),
+        };
+    }
+    let [platform] = request.lock.platforms[..] else {
+        return Err(BuildError::OnePlatform { format });
+    };
+    match forms::stub(platform) {
+        Some(stub) => Ok(Some(stub)),
+        None => Err(BuildError::NoLauncher { format, platform }),
+    }
 }
 
 /// One way through everything after the lock; it can be gone again from the start.
@@ -137,6 +176,64 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// One relocatable artifact.
+    fn run_form(&self, locked: bool, stub: &'static [u8]) -> Result<Built, BuildError> {
+        let Self {
+            session, request, ..
+        } = *self;
+        session.stage(Stage::Fetch, "blobs", || {
+            session.net.fetch(wants(session, self.lock))
+        })?;
+        let target = request
+            .lock
+            .platforms
+            .iter()
+            .find_map(|platform| self.lock.target(*platform))
+            .ok_or(BuildError::OnePlatform {
+                format: request.format,
+            })?;
+        let builder = Builder {
+            attempt: self,
+            target,
+        };
+        let formed = forms::FormBuilder {
+            builder,
+            stub,
+            renew: (request.mode == LockMode::Renew).then_some(locked),
+        }
+        .build()?;
+        let mut findings = secrets(self.app);
+        findings.extend(formed.findings);
+        findings.sort();
+        findings.dedup();
+        for finding in &findings {
+            session.reporter.event(Event::Finding(finding));
+        }
+        let written = formed.written;
+        Ok(Built {
+            format: request.format,
+            libs: request.libs,
+            image: WrittenImage {
+                path: written.path,
+                digest: written.digest,
+                size: written.size,
+                unchanged: false,
+            },
+            platforms: vec![BuiltPlatform {
+                platform: target.platform,
+                python: target.interpreter.version.clone(),
+                layers: Vec::new(),
+                origins: formed.origins,
+                files: formed.files,
+                sizes: formed.sizes,
+                entrypoint: vec![formed.entry],
+                trimmed: formed.trimmed,
+            }],
+            findings,
+            locked,
+        })
+    }
+
     fn run(&self, locked: bool) -> Result<Built, BuildError> {
         let Self {
             session, request, ..
@@ -165,6 +262,9 @@ impl Attempt<'_> {
                 platform: target.platform,
                 python: target.interpreter.version.clone(),
                 layers: built.layers.clone(),
+                origins: BTreeMap::new(),
+                files: 0,
+                sizes: built.sizes,
                 entrypoint: built.entrypoint.clone(),
                 trimmed: built.trimmed.clone(),
             });
@@ -182,7 +282,11 @@ impl Attempt<'_> {
             return Err(BuildError::Broken(findings));
         }
         let renew = (request.mode == LockMode::Renew).then_some(locked);
-        hold_limits(session, self.project, &platforms, renew)?;
+        let weights = platforms
+            .iter()
+            .map(|built| (built.platform.to_string(), Weight::of(&built.layers)))
+            .collect();
+        hold_limits(session, self.project, &weights, renew)?;
         let options = image_options(session, self.project, request, self.lock);
         let image = session.stage(Stage::Write, &request.output.display().to_string(), || {
             write_image(session.store(), &request.output, &options, &targets)
@@ -191,6 +295,8 @@ impl Attempt<'_> {
             session.reporter.event(Event::Finding(finding));
         }
         Ok(Built {
+            format: request.format,
+            libs: request.libs,
             image,
             platforms,
             findings,
@@ -203,16 +309,12 @@ impl Attempt<'_> {
 fn hold_limits(
     session: &Session,
     project: &Project,
-    platforms: &[BuiltPlatform],
+    weights: &BTreeMap<String, Weight>,
     renew: Option<bool>,
 ) -> Result<(), BuildError> {
-    let weights = platforms
-        .iter()
-        .map(|built| (built.platform.to_string(), Weight::of(&built.layers)))
-        .collect();
     let limits = &project.config.limits;
     let note = limits
-        .hold(&project.root, &weights, renew)
+        .hold(&project.root, weights, renew)
         .map_err(Box::new)?;
     if let Some(note) = note {
         session.note(&note);
@@ -252,6 +354,12 @@ fn entry(
     Ok(entry)
 }
 
+/// Whether the project has a name of its own: one that is only the directory's would make an
+/// artifact depend on where it was built.
+fn is_named(project: &Project) -> bool {
+    !matches!(project.kind, Kind::Requirements | Kind::Pylock) || project.version.is_some()
+}
+
 fn image_options(
     session: &Session,
     project: &Project,
@@ -264,10 +372,7 @@ fn image_options(
             labels.insert(format!("org.opencontainers.image.{name}"), value);
         }
     };
-    // A name that is only the directory's would make an image depend on where it was built.
-    let named =
-        !matches!(project.kind, Kind::Requirements | Kind::Pylock) || project.version.is_some();
-    label("title", named.then(|| project.name.clone()));
+    label("title", is_named(project).then(|| project.name.clone()));
     label("version", project.version.clone());
     label("description", project.description.clone());
     labels.extend(project.config.labels.clone());

@@ -1,7 +1,7 @@
 //! Reads an artifact into a list of objects: [`Content`]. Start at [`contents`].
 //!
-//! An image goes through the directories of its layers, which `verify` shares; a directory is
-//! walked. Whatever form comes next ends in [`content`] too.
+//! An image goes through the directories of its layers, which `verify` shares; archives and
+//! executables are unpacked into the store, as `verify` does it; a directory is walked.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -19,6 +19,7 @@ use super::needs::{Content, Form, Shipped};
 use crate::build::LOCK_PATH;
 use crate::debian::usrmerge;
 use crate::explain::{Class, Explain};
+use crate::form::{FormError, kind_of, open_form};
 use crate::layout::APP_DIR;
 use crate::lock::{Lock, Target};
 use crate::platform::Platform;
@@ -48,6 +49,15 @@ pub enum ArtifactError {
         #[source]
         source: Box<OpenError>,
     },
+    /// It is a directory, archive or executable that cannot be used.
+    #[error("cannot open the artifact `{path}`", path = path.display())]
+    Form {
+        /// The artifact.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<FormError>,
+    },
     /// A layer cannot be read.
     #[error("cannot read the artifact's layers")]
     Roots(#[from] RootsError),
@@ -75,6 +85,7 @@ impl Explain for ArtifactError {
     fn class(&self) -> Class {
         match self {
             Self::Roots(error) => error.class(),
+            Self::Form { source, .. } => source.class(),
             _ => Class::Input,
         }
     }
@@ -82,10 +93,11 @@ impl Explain for ArtifactError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Open { .. } => vec![
-                "give what `unheck build` wrote: an OCI archive, a layout folder or a directory tree"
+                "give what `unheck build` wrote: an image, an archive, an executable or a directory"
                     .to_owned(),
             ],
             Self::Roots(error) => error.hints(),
+            Self::Form { source, .. } => source.hints(),
             _ => Vec::new(),
         }
     }
@@ -96,6 +108,9 @@ impl Explain for ArtifactError {
 /// # Errors
 /// [`ArtifactError`].
 pub fn contents(session: &Session, path: &Path) -> Result<Vec<Content>, ArtifactError> {
+    if kind_of(path).is_ok_and(|kind| kind != Form::Image) {
+        return relocatable(session, path).map(|content| vec![content]);
+    }
     if path.is_dir() && !path.join("oci-layout").is_file() && !path.join("index.json").is_file() {
         return directory(path).map(|content| vec![content]);
     }
@@ -104,6 +119,19 @@ pub fn contents(session: &Session, path: &Path) -> Result<Vec<Content>, Artifact
         source: Box::new(source),
     })?;
     images(session, &opened, path)
+}
+
+/// A directory, archive or executable that unheck made.
+fn relocatable(session: &Session, path: &Path) -> Result<Content, ArtifactError> {
+    let failed = |source| ArtifactError::Form {
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
+    let form = open_form(session.store(), path).map_err(failed)?;
+    let index = form.index().map_err(failed)?;
+    let view = View::new(vec![index], vec![form.root.clone()]);
+    let described = &form.described;
+    content(&view, described.manifest.platform, described.format)
 }
 
 fn images(session: &Session, opened: &Opened, path: &Path) -> Result<Vec<Content>, ArtifactError> {

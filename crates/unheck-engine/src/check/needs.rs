@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Serialize;
 use unheck_base::TreePath;
 use unheck_elf::search::{Placed, candidates};
 use unheck_elf::{IsaLevel, Kind, Object};
@@ -15,32 +14,9 @@ use super::level::{Number, split};
 use super::profile::{Libc, LibcKind, is_glibc, is_musl};
 use super::shipped::{CpuRule, cpu_rule};
 use crate::close::is_library_name;
+pub use crate::form::{Format as Form, Libs};
 use crate::platform::Platform;
 use crate::tree::Origin;
-
-/// Whose libraries an artifact uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Libs {
-    /// It brings all of them, loader and libc too.
-    Static,
-    /// It uses the target's.
-    Dynamic,
-}
-
-/// What an artifact is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Form {
-    /// An OCI image: it needs a container runtime.
-    Image,
-    /// A directory tree.
-    Dir,
-    /// An archive of a tree.
-    Tar,
-    /// One executable file.
-    Exe,
-}
 
 /// One platform of an artifact: every object in it.
 #[derive(Debug, Clone)]

@@ -44,6 +44,10 @@ pub struct Config {
     pub expose: Vec<String>,
     /// Targets that what is built must run on, such as `debian:12`; see `docs/targets.md`.
     pub require: Vec<String>,
+    /// `image`, `dir`, `tar` or `exe`.
+    pub format: Option<crate::form::Format>,
+    /// `static` or `dynamic`.
+    pub libs: Option<crate::form::Libs>,
     /// `none`, `safe`, `imports` or `traced`.
     pub trim: Option<crate::steps::TrimLevel>,
     /// Modules that trimming keeps whatever reaches them, with everything below.

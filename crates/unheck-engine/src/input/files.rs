@@ -43,6 +43,8 @@ pub struct AppFiles {
     pub files: Vec<AppFile>,
     /// Names of files that look like secrets and were left out.
     pub secrets: Vec<String>,
+    /// What the files need and open, once somebody asked; see [`crate::locker::app_facts`].
+    pub(crate) facts: std::sync::OnceLock<crate::scan::ArchiveFacts>,
 }
 
 /// The app's files cannot be taken.

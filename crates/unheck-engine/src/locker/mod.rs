@@ -54,7 +54,7 @@ pub fn make_lock(
             previous,
         })
         .collect();
-    let (suites, mut parts) = parts(&choosers, session, options, &app_facts)?;
+    let (suites, mut parts) = parts(&choosers, session, options, app_facts)?;
     let mut lock = Lock {
         requires_python: project.requires_python.clone(),
         packages: Vec::new(),
@@ -63,7 +63,7 @@ pub fn make_lock(
             inputs,
             epoch: suites.newest_date(),
             roots: Vec::new(),
-            app_needs: app_needs(&app_facts),
+            app_needs: app_needs(app_facts),
             targets: Vec::new(),
         },
     };
@@ -141,8 +141,12 @@ pub fn app_needs(facts: &ArchiveFacts) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Scans the app's own files.
-pub fn app_facts(app: &AppFiles) -> ArchiveFacts {
+/// What the app's own files need and open: they are scanned once.
+pub fn app_facts(app: &AppFiles) -> &ArchiveFacts {
+    app.facts.get_or_init(|| scan_app(app))
+}
+
+fn scan_app(app: &AppFiles) -> ArchiveFacts {
     let mut facts = ArchiveFacts::default();
     for file in &app.files {
         let name = file.path.file_name();

@@ -2,11 +2,16 @@
 
 pub mod imports;
 mod record;
+mod relocate;
 mod strip;
 mod trim;
 
 pub(crate) use record::recorded_path;
 pub use record::rewrite_records;
+pub use relocate::{
+    RelocateError, Relocated, Relocation, Started, relocate, relocate_app, relocated_sizes,
+};
+pub(crate) use relocate::{has_argv0, is_launcher, launcher_node, python_flags};
 pub use strip::{StripTreeError, Stripped, strip};
 pub(crate) use trim::may_be_left_out;
 pub use trim::{Removed, TrimFacts, TrimLevel, trim};

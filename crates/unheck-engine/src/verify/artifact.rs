@@ -9,13 +9,15 @@ use unheck_oci::open::{OpenError, Opened, OpenedImage, open};
 use unheck_oci::validate::validate;
 use unheck_wheel::{normalize_name, same_version};
 
+use super::form::{FormSubject, against_list, verify_exe, verify_form};
 use super::imports::Imported;
 use super::view::{Installed, View};
 use super::{Checked, Subject, VerifyError, joined};
 use crate::assemble::{BUNDLE, is_certificate};
 use crate::build::LOCK_PATH;
 use crate::explain::{Class, Explain};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, worst};
+use crate::form::{FormError, Format, kind_of, open_form};
 use crate::layout::Layout;
 use crate::lock::{Lock, Target};
 use crate::platform::Platform;
@@ -41,8 +43,17 @@ pub enum VerifyArtifactError {
         #[source]
         source: Box<OpenError>,
     },
+    /// It is a directory, archive or executable that cannot be opened.
+    #[error("cannot open the artifact `{path}`", path = path.display())]
+    Form {
+        /// The file or directory.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<FormError>,
+    },
     /// It cannot be verified.
-    #[error("cannot verify the image")]
+    #[error("cannot verify the artifact")]
     Verify(#[from] VerifyError),
 }
 
@@ -50,6 +61,7 @@ impl Explain for VerifyArtifactError {
     fn class(&self) -> Class {
         match self {
             Self::Open { .. } => Class::Input,
+            Self::Form { source, .. } => source.class(),
             Self::Verify(error) => error.class(),
         }
     }
@@ -59,12 +71,13 @@ impl Explain for VerifyArtifactError {
             Self::Open { .. } => {
                 vec!["give an OCI archive or layout folder, as `unheck build` writes it".to_owned()]
             }
+            Self::Form { source, .. } => source.hints(),
             Self::Verify(error) => error.hints(),
         }
     }
 }
 
-/// Verifies an image file or layout folder: the format, every platform's content against the lock
+/// Verifies what was built. Of an image file or layout folder: the format, every platform's content against the lock
 /// inside, and by running it. Nothing that is remembered is believed.
 ///
 /// # Errors
@@ -77,6 +90,9 @@ pub fn verify_artifact(
         path: path.to_owned(),
         source: Box::new(source),
     };
+    if kind_of(path).is_ok_and(|kind| kind != Format::Image) {
+        return verify_a_form(session, path);
+    }
     let opened = open(path).map_err(unopened)?;
     let mut findings: Vec<Finding> = validate(&opened)
         .into_iter()
@@ -101,6 +117,62 @@ pub fn verify_artifact(
         }
         for image in &images {
             findings.extend(verify_image(session, &opened, image)?);
+        }
+    }
+    findings.sort();
+    findings.dedup();
+    Ok(findings)
+}
+
+/// A directory, archive or executable: its files against its list and its lock, and by running it
+/// where nothing else is.
+fn verify_a_form(session: &Session, path: &Path) -> Result<Vec<Finding>, VerifyArtifactError> {
+    let unopened = |source| VerifyArtifactError::Form {
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
+    let form = open_form(session.store(), path).map_err(unopened)?;
+    let manifest = &form.described.manifest;
+    let mut findings = against_list(&form.root, manifest).map_err(|source| {
+        unopened(FormError::Read {
+            path: form.root.clone(),
+            source,
+        })
+    })?;
+    let lock = &form.described.lock;
+    let Some(target) = lock.target(manifest.platform) else {
+        let evidence = format!("the lock inside has no target {}", manifest.platform);
+        let subject = manifest.platform.to_string();
+        findings.push(Finding::new(
+            Severity::Error,
+            "lock-differs",
+            subject,
+            evidence,
+        ));
+        return Ok(findings);
+    };
+    let index = form.index().map_err(unopened)?;
+    let view = View::new(vec![index], vec![form.root.clone()]);
+    let distributions = view.distributions().map_err(VerifyError::Lists)?;
+    findings.extend(
+        distributions
+            .par_iter()
+            .flat_map_iter(|one| recorded(&view, one))
+            .collect::<Vec<_>>(),
+    );
+    findings.extend(locked_distributions(lock, target, &distributions));
+    // What is not what it says is not run.
+    if worst(&findings) != Some(Severity::Error) {
+        let subject = FormSubject {
+            root: &form.root,
+            manifest,
+            target,
+            below: None,
+            is_app: &|_| true,
+        };
+        findings.extend(verify_form(session, &subject)?);
+        if form.described.format == Format::Exe {
+            findings.extend(verify_exe(session, path, manifest, None)?);
         }
     }
     findings.sort();

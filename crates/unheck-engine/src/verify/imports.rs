@@ -2,7 +2,7 @@
 //! at [`check_root`]; what answers mean is in `judge`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,6 @@ use super::view::{Installed, View};
 use crate::finding::{Finding, Severity};
 use crate::layout::NONROOT;
 use crate::platform::Platform;
-use crate::roots::Roots;
 use crate::session::Session;
 
 /// The program that is run inside.
@@ -71,9 +70,9 @@ struct Order<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
     pub(super) session: &'a Session,
-    pub(super) roots: &'a Roots,
-    /// How many of the layers, from the lowest.
-    pub(super) layers: usize,
+    pub(super) root: &'a unheck_sandbox::Root,
+    /// What else is seen inside.
+    pub(super) mounts: &'a [Mount],
     pub(super) python: &'a str,
     pub(super) env: &'a BTreeMap<String, String>,
     pub(super) cwd: &'a str,
@@ -301,7 +300,9 @@ fn ask(run: &Run<'_>, lists: &[Vec<Job>]) -> Result<(Vec<Answer>, Outcome), Veri
         "/run/unheck/order.json",
     ];
     let mut spec = spec(run, &words);
-    spec.env.remove(OsStr::new("PYTHONDONTWRITEBYTECODE"));
+    // Empty is as good as unset, and a launcher's own default does not come in its place.
+    spec.env
+        .insert(OsString::from("PYTHONDONTWRITEBYTECODE"), OsString::new());
     spec.mounts.push(Mount::Bind {
         host: directory.path().to_owned(),
         inside: PathBuf::from(INSIDE),
@@ -342,10 +343,9 @@ fn sandbox_error(source: SandboxError, command: &str) -> VerifyError {
 
 /// A command in a root: nobody's user, no network, nothing writable but private directories.
 pub(super) fn spec(run: &Run<'_>, words: &[&str]) -> Spec {
-    let mut root = run.roots.lower.clone();
-    root.truncate(run.layers);
     let argv = words.iter().map(OsString::from).collect();
-    let mut spec = Spec::new(unheck_sandbox::Root::Overlay { lower: root }, argv);
+    let mut spec = Spec::new(run.root.clone(), argv);
+    spec.mounts.extend_from_slice(run.mounts);
     spec.env = run
         .env
         .iter()

@@ -8,6 +8,7 @@
 mod app;
 mod artifact;
 pub mod closure;
+mod form;
 mod imports;
 mod judge;
 mod smoke;
@@ -36,6 +37,8 @@ use imports::{Imported, Job, Run};
 use view::View;
 
 pub use artifact::{VerifyArtifactError, verify_artifact};
+pub use form::against_list;
+pub(crate) use form::{FormSubject, verify_exe, verify_form};
 
 /// Raised whenever the answer for the same layers would differ.
 const VERIFY_VERSION: &str = "verify 1";
@@ -388,11 +391,11 @@ impl<'a> Checked<'a> {
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
             ("HOME".to_owned(), "/home/nonroot".to_owned()),
         ]);
+        let root = self.root(self.subject.below);
         let run = Run {
-            layers: self.subject.below,
             env: &env,
             cwd: "/",
-            ..self.run()
+            ..self.run(&root)
         };
         let ran =
             self.ran(|| imports::check_root(&run, &self.lower, &distributions, &lists, &read));
@@ -431,7 +434,8 @@ impl<'a> Checked<'a> {
                 .into_iter()
                 .map(|job| vec![job]),
         );
-        let run = self.run();
+        let root = self.root(self.roots.lower.len());
+        let run = self.run(&root);
         let ran = self.ran(|| {
             let (checked, started) = rayon::join(
                 || imports::check_root(&run, &self.view, &distributions, &lists, &[]),
@@ -456,11 +460,18 @@ impl<'a> Checked<'a> {
         Ok(findings)
     }
 
-    fn run(&self) -> Run<'_> {
+    /// The root of so many layers, from the lowest.
+    fn root(&self, layers: usize) -> unheck_sandbox::Root {
+        unheck_sandbox::Root::Overlay {
+            lower: self.roots.lower[..layers].to_vec(),
+        }
+    }
+
+    fn run<'r>(&'r self, root: &'r unheck_sandbox::Root) -> Run<'r> {
         Run {
             session: self.session,
-            roots: self.roots,
-            layers: self.roots.lower.len(),
+            root,
+            mounts: &[],
             python: &self.subject.layout.python,
             env: self.subject.env,
             cwd: self.subject.working_dir,
@@ -468,39 +479,44 @@ impl<'a> Checked<'a> {
         }
     }
 
-    /// Runs something where that is possible, else says why not.
     fn ran(
         &self,
         work: impl FnOnce() -> Result<Vec<Finding>, VerifyError>,
     ) -> Result<Vec<Finding>, VerifyError> {
-        let platform = self.subject.platform;
-        if Platform::host() != Some(platform) {
-            let evidence = "it is not this machine's platform: checked without running anything";
+        ran(self.subject.platform, work)
+    }
+}
+
+/// Runs something where that is possible, else says why not.
+fn ran(
+    platform: Platform,
+    work: impl FnOnce() -> Result<Vec<Finding>, VerifyError>,
+) -> Result<Vec<Finding>, VerifyError> {
+    if Platform::host() != Some(platform) {
+        let evidence = "it is not this machine's platform: checked without running anything";
+        let finding = Finding::new(
+            Severity::Info,
+            "platform-not-run",
+            platform.to_string(),
+            evidence,
+        );
+        let hint = format!("run `unheck verify ARTIFACT` on a machine of the platform {platform}");
+        return Ok(vec![finding.with_hint(hint)]);
+    }
+    match work() {
+        Err(VerifyError::Sandbox {
+            source: SandboxError::Unavailable(cause) | SandboxError::RootUser(cause),
+            ..
+        }) => {
+            let evidence = format!("checked without running anything: {cause}");
             let finding = Finding::new(
-                Severity::Info,
-                "platform-not-run",
+                Severity::Warning,
+                "sandbox-unavailable",
                 platform.to_string(),
                 evidence,
             );
-            let hint =
-                format!("run `unheck verify ARTIFACT` on a machine of the platform {platform}");
-            return Ok(vec![finding.with_hint(hint)]);
+            Ok(vec![finding.with_hint(cause.remedy)])
         }
-        match work() {
-            Err(VerifyError::Sandbox {
-                source: SandboxError::Unavailable(cause) | SandboxError::RootUser(cause),
-                ..
-            }) => {
-                let evidence = format!("checked without running anything: {cause}");
-                let finding = Finding::new(
-                    Severity::Warning,
-                    "sandbox-unavailable",
-                    platform.to_string(),
-                    evidence,
-                );
-                Ok(vec![finding.with_hint(cause.remedy)])
-            }
-            other => other,
-        }
+        other => other,
     }
 }

@@ -1,5 +1,6 @@
-//! Writers: from layers and a config to an artifact on disk.
+//! Writers: from layers and a config, or a relocatable tree, to an artifact on disk.
 
+pub(crate) mod form;
 mod image;
 
 use std::fmt;
@@ -7,6 +8,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::form::Format;
+
+pub use form::stage::Sizes;
+pub use form::{WriteFormError, WrittenForm};
 pub use image::{ImageOptions, ImageTarget, WriteImageError, WrittenImage, write_image};
 
 /// How layers are compressed.
@@ -22,6 +27,9 @@ pub enum Compression {
 /// Zstandard's own default level.
 const ZSTD_DEFAULT: i32 = 3;
 
+/// The level for files that are to be small.
+const ZSTD_SMALL: i32 = 19;
+
 impl Default for Compression {
     fn default() -> Self {
         Self::Zstd(ZSTD_DEFAULT)
@@ -29,6 +37,15 @@ impl Default for Compression {
 }
 
 impl Compression {
+    /// What is taken when nobody says: one file is written once and sent often, and Zstandard
+    /// unpacks as fast whatever the level.
+    pub const fn default_for(format: Format) -> Self {
+        match format {
+            Format::Exe => Self::Zstd(ZSTD_SMALL),
+            Format::Image | Format::Dir | Format::Tar => Self::Zstd(ZSTD_DEFAULT),
+        }
+    }
+
     /// Whether several compressors fit into memory side by side (some 25 MB each).
     pub const fn is_light(self) -> bool {
         match self {

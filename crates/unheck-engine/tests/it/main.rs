@@ -9,6 +9,7 @@
 mod build;
 mod check;
 mod closure;
+mod forms;
 mod hostile;
 mod inputs;
 mod limits;

@@ -16,10 +16,10 @@ fn child_that_builds() {
     }
 }
 
-const CHILD_TEST: &str = "reproducible::child_that_builds";
+pub(crate) const CHILD_TEST: &str = "reproducible::child_that_builds";
 
 /// Copies a project in the order of `names`, with another age and other private modes.
-fn copy_project(from: &Path, to: &Path, names: &[&str], mode: u32) {
+pub(crate) fn copy_project(from: &Path, to: &Path, names: &[&str], mode: u32) {
     for name in names {
         let target = to.join(name);
         fs_err::create_dir_all(target.parent().unwrap()).unwrap();
@@ -36,7 +36,7 @@ fn copy_project(from: &Path, to: &Path, names: &[&str], mode: u32) {
     }
 }
 
-fn child_with_umask(run: &Run, umask: &str, threads: &str) -> Command {
+pub(crate) fn child_with_umask(run: &Run, umask: &str, threads: &str) -> Command {
     let child = run.child(CHILD_TEST);
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("umask {umask} && exec \"$@\""), "sh"]);
@@ -51,7 +51,7 @@ fn child_with_umask(run: &Run, umask: &str, threads: &str) -> Command {
     shell
 }
 
-fn assert_built(mut command: Command) {
+pub(crate) fn assert_built(mut command: Command) {
     let output = command
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())

@@ -61,6 +61,8 @@ pub(crate) struct Run {
     pub(crate) exclude_newer: Option<String>,
     pub(crate) compression: String,
     pub(crate) trim: String,
+    pub(crate) format: String,
+    pub(crate) libs: String,
 }
 
 /// Notes, retries and findings, in the order in which they were heard.
@@ -163,6 +165,8 @@ impl Run {
             mode,
             output: self.output.clone(),
             entry: None,
+            format: self.format.parse().unwrap(),
+            libs: self.libs.parse().unwrap(),
             trim: self.trim.parse().unwrap(),
             keep: config.keep.clone(),
             trace: Vec::new(),
@@ -290,6 +294,8 @@ impl Fixture {
             exclude_newer: None,
             compression: "zstd:1".to_owned(),
             trim: "safe".to_owned(),
+            format: "image".to_owned(),
+            libs: "static".to_owned(),
         };
         fs_err::create_dir(&run.project).unwrap();
         Self { scenario, dir, run }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use unheck_engine::build::{BuildRequest, Built, BuiltPlatform, build as make, plan_lock};
 use unheck_engine::finding::Finding;
+use unheck_engine::form::{Format, Libs};
 use unheck_engine::input::app_files;
 use unheck_engine::locker::wants;
+use unheck_engine::write::Sizes;
 
 use super::lock::{TargetJson, say, targets};
 use super::{Context, Opened, open};
@@ -21,6 +23,8 @@ const SHOWN: usize = 10;
 /// `schemas/build.json`.
 #[derive(Serialize)]
 struct BuiltJson<'a> {
+    format: &'static str,
+    libs: &'static str,
     path: String,
     digest: String,
     size: u64,
@@ -37,6 +41,9 @@ struct PlatformJson<'a> {
     entrypoint: &'a [String],
     compressed: u64,
     layers: Vec<LayerJson<'a>>,
+    files: u64,
+    origins: &'a BTreeMap<String, u64>,
+    unpacked: Sizes,
     trimmed: Vec<TrimmedJson<'a>>,
 }
 
@@ -131,6 +138,8 @@ fn dry_run(
 impl<'a> BuiltJson<'a> {
     fn of(built: &'a Built) -> Self {
         Self {
+            format: built.format.name(),
+            libs: built.libs.name(),
             path: built.image.path.display().to_string(),
             digest: built.image.digest.to_string(),
             size: built.image.size,
@@ -158,6 +167,9 @@ impl<'a> PlatformJson<'a> {
             entrypoint: &platform.entrypoint,
             compressed: compressed(platform),
             layers: platform.layers.iter().map(layer).collect(),
+            files: files(platform),
+            origins: &platform.origins,
+            unpacked: platform.sizes,
             trimmed: platform
                 .trimmed
                 .iter()
@@ -171,6 +183,11 @@ impl<'a> PlatformJson<'a> {
     }
 }
 
+fn files(platform: &BuiltPlatform) -> u64 {
+    let in_layers: u64 = platform.layers.iter().map(|layer| layer.files).sum();
+    in_layers + platform.files
+}
+
 fn compressed(platform: &BuiltPlatform) -> u64 {
     platform.layers.iter().map(|layer| layer.layer.size).sum()
 }
@@ -178,7 +195,8 @@ fn compressed(platform: &BuiltPlatform) -> u64 {
 /// Layers, origins, what was left out, digest.
 fn summary(built: &Built, ui: &Ui) {
     for platform in &built.platforms {
-        ui.say(&platform_summary(platform, ui.verbose));
+        ui.say(&platform_summary(built.format, platform, ui.verbose));
+        ui.say(&libraries(built, platform));
     }
     let state = if built.image.unchanged {
         "unchanged"
@@ -192,14 +210,41 @@ fn summary(built: &Built, ui: &Ui) {
     ));
 }
 
-fn platform_summary(platform: &BuiltPlatform, all: bool) -> String {
-    let mut text = format!(
-        "{}: Python {}, {} compressed, starts `{}`\nlayers, compressed:\n",
-        platform.platform,
-        clean(&platform.python),
-        bytes(compressed(platform)),
-        clean(&platform.entrypoint.join(" "))
-    );
+/// Both answers to whose libraries are used, side by side.
+fn libraries(built: &Built, platform: &BuiltPlatform) -> String {
+    let mark = |libs: Libs| {
+        if built.libs == libs { ", as built" } else { "" }
+    };
+    let rows = [
+        (
+            bytes(platform.sizes.with_libraries),
+            format!(
+                "static: with loader, libc and all libraries{}",
+                mark(Libs::Static)
+            ),
+        ),
+        (
+            bytes(platform.sizes.without),
+            format!("dynamic: on the host's libraries{}", mark(Libs::Dynamic)),
+        ),
+    ];
+    format!("libraries, unpacked:\n{}", table(&rows))
+}
+
+fn platform_summary(format: Format, platform: &BuiltPlatform, all: bool) -> String {
+    let head = format!("{}: Python {}", platform.platform, clean(&platform.python));
+    let entry = clean(&platform.entrypoint.join(" "));
+    let mut text = match format {
+        Format::Image => format!(
+            "{head}, {} compressed, starts `{entry}`\nlayers, compressed:\n",
+            bytes(compressed(platform)),
+        ),
+        _ => format!(
+            "{head}, {} unpacked in {}, starts `{entry}`",
+            bytes(platform.origins.values().sum()),
+            count(platform.files, "file"),
+        ),
+    };
     let layers: Vec<(String, String)> = platform
         .layers
         .iter()
@@ -240,7 +285,8 @@ fn platform_summary(platform: &BuiltPlatform, all: bool) -> String {
 /// The biggest origins, then the rest in one row.
 fn origins(platform: &BuiltPlatform, shown: usize) -> Vec<(String, String)> {
     let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
-    for (origin, size) in platform.layers.iter().flat_map(|layer| &layer.sizes) {
+    let in_layers = platform.layers.iter().flat_map(|layer| &layer.sizes);
+    for (origin, size) in in_layers.chain(&platform.origins) {
         *sums.entry(origin).or_default() += size;
     }
     let mut list: Vec<(&str, u64)> = sums.into_iter().collect();

@@ -17,7 +17,7 @@ use unheck_engine::input::Mirrors;
 use unheck_engine::platform::Platform;
 
 use super::Context;
-use crate::cli::{CheckArgs, CpuArg, LibsArg};
+use crate::cli::{CheckArgs, CpuArg};
 use crate::exit;
 use crate::failure::{CliError, Failure};
 use crate::ui::{clean, count};
@@ -69,10 +69,7 @@ pub(super) fn check(args: &CheckArgs, context: Context<'_>) -> Result<u8, Box<Fa
     let request = CheckRequest {
         artifact: args.artifact.clone().unwrap_or_default(),
         on: args.on.clone(),
-        libs: args.libs.map(|libs| match libs {
-            LibsArg::Static => Libs::Static,
-            LibsArg::Dynamic => Libs::Dynamic,
-        }),
+        libs: args.libs.map(Libs::from),
         cpu: args.cpu.map(level),
         platforms: args.platform.clone(),
         ubuntu: args.ubuntu_mirror.as_deref().map(ubuntu).transpose()?,

@@ -1,11 +1,15 @@
 //! `unheck run`. Its exit code is that of what ran.
 
+use std::os::unix::process::CommandExt as _;
+
+use unheck_engine::form::{Format, kind_of, program_of};
 use unheck_engine::run::{RunOptions, run_image};
+use unheck_engine::session::Session;
 
 use super::Context;
 use crate::cli::RunArgs;
 use crate::exit;
-use crate::failure::Failure;
+use crate::failure::{CliError, Failure};
 use crate::settings::Cache;
 
 pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
@@ -18,6 +22,9 @@ pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failur
         context.surroundings,
         reporter,
     )?;
+    if kind_of(&args.artifact).is_ok_and(|kind| kind != Format::Image) {
+        return start(args, &session);
+    }
     let options = RunOptions {
         args: args.args.clone(),
         platform: args.platform,
@@ -31,4 +38,17 @@ pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failur
     };
     let ran = run_image(&session, &args.artifact, &options)?;
     Ok(u8::try_from(ran.code).unwrap_or(exit::NO))
+}
+
+/// Becomes what a directory, archive or executable starts: it needs no sandbox, and has none.
+fn start(args: &RunArgs, session: &Session) -> Result<u8, Box<Failure>> {
+    let program = program_of(session.store(), &args.artifact)?;
+    let mut command = std::process::Command::new(&program);
+    command.args(&args.args);
+    command.envs(args.env.iter().map(|(name, value)| (name, value)));
+    Err(CliError::Start {
+        path: program,
+        source: command.exec(),
+    }
+    .into())
 }

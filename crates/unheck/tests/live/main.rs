@@ -14,6 +14,7 @@ mod apps;
 mod browser;
 mod examples;
 mod foreign;
+mod forms;
 mod inputs;
 mod kit;
 mod locks;

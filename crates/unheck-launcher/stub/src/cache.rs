@@ -18,6 +18,9 @@ use crate::unpack::{self, Failure};
 const MARK: &str = "complete";
 /// What the mark says of a tree that was compared after the boot in which it was written.
 const SETTLED: &[u8] = b"settled";
+/// How long after a look at every file the files of a public place cannot be swept, in seconds. Sweepers spare what was
+/// used within days.
+const FRESH: i64 = 6 * 3600;
 
 /// An executable's payload that is read when it is asked for.
 pub(crate) struct Source<'a> {
@@ -107,11 +110,12 @@ fn in_cache(source: &Source<'_>, candidate: &Candidate, name: &str) -> Result<()
     }
 }
 
-/// What the mark of a tree says.
-fn mark(cache: &Fd, name: &str) -> Option<Vec<u8>> {
+/// What the mark of a tree says, and when it was written.
+fn mark(cache: &Fd, name: &str) -> Option<(Vec<u8>, i64)> {
     let path = c_string(&[name.as_bytes(), b"/", MARK.as_bytes()]);
     let file = sys::open(cache.at(), &path, sys::READ | sys::NO_FOLLOW, 0).ok()?;
-    sys::read_all(&file, 4096).ok()?
+    let written = sys::stat_fd(&file).ok()?.changed;
+    Some((sys::read_all(&file, 4096).ok()??, written))
 }
 
 /// Which boot this is.
@@ -122,37 +126,47 @@ fn boot() -> Option<Vec<u8>> {
 }
 
 fn is_usable(source: &Source<'_>, candidate: &Candidate, cache: &Fd, name: &str) -> bool {
-    let Some(mark) = mark(cache, name) else {
+    let Some((mark, written)) = mark(cache, name) else {
         return false;
     };
     let settled = mark == SETTLED || boot().as_ref() == Some(&mark);
     // Public places are swept by age, file by file.
-    if settled && !candidate.public {
+    let swept = candidate.public && !(0..FRESH).contains(&(sys::now() - written));
+    if settled && !swept {
         return true;
     }
     let path = c_string(&[name.as_bytes(), b"/tree"]);
     let Ok(tree) = sys::open(cache.at(), &path, sys::DIRECTORY, 0) else {
         return false;
     };
-    if source.load().differs(&tree, !settled).is_some() {
+    let loaded = source.load();
+    if loaded.differs(&tree, !settled).is_some() {
         return false;
     }
-    if !settled {
-        settle(cache, name);
+    if candidate.public {
+        for entry in &loaded.index.entries {
+            // What cannot be touched is looked for next time.
+            let _ = sys::touch(tree.at(), &c_string(&[entry.path.as_bytes()]));
+        }
     }
+    write_mark(cache, name, if settled { &mark } else { SETTLED });
     true
 }
 
-/// Says of a tree that was compared that it needs no comparison any more. Read-only caches stay as they are.
+/// Says of a tree that was compared byte by byte that it needs no comparison any more.
 pub(crate) fn settle(cache: &Fd, name: &str) {
+    write_mark(cache, name, SETTLED);
+}
+
+/// Replaces a mark. Where that is not possible, as in read-only caches, the next start compares again, which is slower
+/// and as right.
+fn write_mark(cache: &Fd, name: &str, mark: &[u8]) {
     let new = c_string(&[name.as_bytes(), b"/", MARK.as_bytes(), b".new"]);
     let old = c_string(&[name.as_bytes(), b"/", MARK.as_bytes()]);
     let _ = sys::remove_file(cache.at(), &new);
-    let written = sys::open(cache.at(), &new, sys::CREATE_NEW, 0o600)
-        .and_then(|file| sys::write_at(&file, SETTLED, 0))
+    let _ = sys::open(cache.at(), &new, sys::CREATE_NEW, 0o600)
+        .and_then(|file| sys::write_at(&file, mark, 0))
         .and_then(|()| sys::rename(cache.at(), &new, cache.at(), &old));
-    // The next start compares again, which is slower and as right.
-    let _ = written;
 }
 
 /// Removes what killed starts left: under this name, whose lock we have, and under names that nobody has locked.

@@ -127,6 +127,8 @@ pub(crate) struct Stat {
     pub(crate) mode: u32,
     pub(crate) owner: u32,
     pub(crate) len: u64,
+    /// When the content changed, in seconds since 1970.
+    pub(crate) changed: i64,
 }
 
 impl Stat {
@@ -159,6 +161,7 @@ impl StatBuffer {
             mode: word(arch::STAT_MODE) as u32,
             owner: word(arch::STAT_UID) as u32,
             len: word(48),
+            changed: word(88).cast_signed(),
         }
     }
 }
@@ -358,6 +361,22 @@ pub(crate) fn set_times(at: At, path: &CStr, seconds: i64) -> Result<()> {
     let times = [seconds, 0, seconds, 0];
     // SAFETY: two `struct timespec`.
     unsafe { call!(nr::UTIMENSAT, at.0, path.as_ptr(), times.as_ptr(), 0x100) }.map(drop)
+}
+
+/// Says of a path that it was used now; a link at its end is not followed.
+pub(crate) fn touch(at: At, path: &CStr) -> Result<()> {
+    // UTIME_NOW for the use, UTIME_OMIT for the content.
+    let times = [0, 0x3fff_ffff, 0, 0x3fff_fffe_i64];
+    // SAFETY: two `struct timespec`.
+    unsafe { call!(nr::UTIMENSAT, at.0, path.as_ptr(), times.as_ptr(), 0x100) }.map(drop)
+}
+
+/// Seconds since 1970 by the host's clock.
+pub(crate) fn now() -> i64 {
+    let mut time = [0i64; 2];
+    // SAFETY: a `struct timespec`. CLOCK_REALTIME.
+    let _ = unsafe { call!(nr::CLOCK_GETTIME, 0, time.as_mut_ptr()) };
+    time[0]
 }
 
 /// Flushes the whole file system that the file is on.

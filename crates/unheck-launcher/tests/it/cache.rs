@@ -323,10 +323,36 @@ fn without_usable_home_a_temporary_place_serves() {
 fn swept_temporary_place_is_unpacked_again() {
     let homeless = Homeless::new("swept");
     let world = &homeless.world;
-    Run::of(world.command("exe").env_remove("HOME")).good();
-    fs_err::remove_file(homeless.tree().join("data/noise")).unwrap();
-    Run::of(world.command("exe").env_remove("HOME")).good();
-    assert!(homeless.tree().join("data/noise").exists());
+    let start = || Run::of(world.command("exe").env_remove("HOME")).good();
+    let noise = homeless.tree().join("data/noise");
+    let mark = homeless.tree().parent().unwrap().join("complete");
+    let age = |hours: u64| {
+        let then =
+            std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + hours * 3600);
+        for path in [&mark, &noise] {
+            let file = fs_err::File::open(path).unwrap();
+            let times = std::fs::FileTimes::new()
+                .set_accessed(then)
+                .set_modified(then);
+            file.file().set_times(times).unwrap();
+        }
+    };
+    start();
+    // Looked at not long ago: nothing can be swept yet, and nothing is looked at.
+    let before = fs_err::metadata(&mark).unwrap().ino();
+    start();
+    assert_eq!(fs_err::metadata(&mark).unwrap().ino(), before);
+    // Old but whole: what is used is not swept.
+    age(0);
+    start();
+    let used = fs_err::metadata(&noise).unwrap();
+    assert!(used.atime() > 1_100_000_000, "use was not noted");
+    assert_eq!(used.mtime(), 1_000_000_000, "content did not change");
+    assert!(fs_err::metadata(&mark).unwrap().mtime() > 1_100_000_000);
+    age(1);
+    fs_err::remove_file(&noise).unwrap();
+    start();
+    assert!(noise.exists());
 }
 
 fn noexec_cache_is_refused_by_name() {

@@ -30,6 +30,7 @@ pub(super) mod nr {
     pub(crate) const FSTAT: usize = 80;
     pub(crate) const UTIMENSAT: usize = 88;
     pub(crate) const EXIT_GROUP: usize = 94;
+    pub(crate) const CLOCK_GETTIME: usize = 113;
     pub(crate) const SCHED_GETAFFINITY: usize = 123;
     pub(crate) const KILL: usize = 129;
     pub(crate) const RT_SIGACTION: usize = 134;

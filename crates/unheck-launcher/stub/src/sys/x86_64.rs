@@ -34,6 +34,7 @@ pub(super) mod nr {
     pub(crate) const PRCTL: usize = 157;
     pub(crate) const SCHED_GETAFFINITY: usize = 204;
     pub(crate) const GETDENTS64: usize = 217;
+    pub(crate) const CLOCK_GETTIME: usize = 228;
     pub(crate) const EXIT_GROUP: usize = 231;
     pub(crate) const OPENAT: usize = 257;
     pub(crate) const MKDIRAT: usize = 258;

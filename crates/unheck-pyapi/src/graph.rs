@@ -96,6 +96,8 @@ struct Lazy {
     names: BTreeSet<String>,
     /// Only uses outside the standard library count.
     outside: bool,
+    /// A rule for imports inside the standard library says so.
+    by_rule: bool,
     target: String,
     from: String,
 }
@@ -313,6 +315,7 @@ impl<'r> Graph<'r> {
                     self.lazy.push(Lazy {
                         names: names.clone(),
                         outside,
+                        by_rule: true,
                         target: target.to_owned(),
                         from: from.to_owned(),
                     });
@@ -350,6 +353,7 @@ impl<'r> Graph<'r> {
         self.lazy.push(Lazy {
             names,
             outside: false,
+            by_rule: false,
             target,
             from: from.to_owned(),
         });
@@ -391,8 +395,19 @@ impl<'r> Graph<'r> {
     /// Texts that name a module: `a.b`, `a.b:c`, `a.b.Class`; in the app also a distribution's
     /// top-level module.
     fn texts_of(&mut self, from: &str, owner: Owner, texts: &BTreeSet<String>) {
+        let package = match self.known.get(from).map(|known| known.shape) {
+            Some(Shape::Package) => from,
+            _ => from.rsplit_once('.').map_or("", |(above, _)| above),
+        };
         for text in texts {
             let dotted = text.split(':').next().unwrap_or(text);
+            // `".client"` in a table of lazy names.
+            if let Some(relative) = dotted.strip_prefix('.') {
+                if !package.is_empty() && !relative.starts_with('.') {
+                    self.chain_if_known(&format!("{package}.{relative}"), from);
+                }
+                continue;
+            }
             if !dotted.contains('.') {
                 let explicit = text.contains(':');
                 if (owner == Owner::App || explicit)
@@ -438,6 +453,7 @@ impl<'r> Graph<'r> {
                             self.lazy.push(Lazy {
                                 names: [attribute].into(),
                                 outside: false,
+                                by_rule: false,
                                 target: imported,
                                 from: name.to_owned(),
                             });
@@ -446,6 +462,13 @@ impl<'r> Graph<'r> {
                 }
             }
         }
+    }
+
+    /// Modules that a rule holds back until something uses an attribute, and that nothing else
+    /// reached.
+    pub fn held_back(&self) -> BTreeSet<String> {
+        let waiting = self.lazy.iter().filter(|one| one.by_rule);
+        waiting.map(|one| one.target.clone()).collect()
     }
 
     /// What became true since: attributes that lazy imports wait for, `from m import *`.

@@ -321,6 +321,15 @@ pub(crate) struct BuildArgs {
         help_heading = "Output"
     )]
     pub(crate) keep: Vec<String>,
+    /// Run this command line in the untrimmed artifact first, and add what it opens to
+    /// `unheck.trace`; several times for several commands
+    #[arg(
+        long,
+        env = "UNHECK_TRACE",
+        value_name = "COMMAND",
+        help_heading = "Output"
+    )]
+    pub(crate) trace: Vec<String>,
     /// `zstd` or `gzip`, with a level such as `zstd:19` [default: zstd]
     #[arg(
         long,

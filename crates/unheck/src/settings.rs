@@ -161,7 +161,7 @@ impl Settings {
             entry: args.entry.clone(),
             trim: args.trim.or(config.trim).unwrap_or_default(),
             keep: config.keep.iter().chain(&args.keep).cloned().collect(),
-            trace: Vec::new(),
+            trace: args.trace.clone(),
             compression: args
                 .compression
                 .or(config.compression)

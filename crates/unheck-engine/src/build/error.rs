@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use unheck_sandbox::SandboxError;
+
 use crate::assemble::AssembleError;
 use crate::explain::{Class, Explain};
 use crate::finding::{Finding, Severity};
@@ -87,6 +89,21 @@ pub enum BuildError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// No platform of the lock is this machine's, so that nothing can be recorded.
+    #[error("cannot record a run: the project is built for other machines than this one")]
+    TraceElsewhere,
+    /// What was built for a recorded run cannot be unpacked.
+    #[error("cannot make a root to record a run in")]
+    TraceRoots(#[from] Box<crate::roots::RootsError>),
+    /// A run cannot be recorded.
+    #[error("cannot run `{command}` to record it")]
+    Trace {
+        /// Its first word.
+        command: String,
+        /// Why not.
+        #[source]
+        source: Box<SandboxError>,
+    },
     /// The profile of recorded runs cannot be read or written.
     #[error("cannot use the profile of recorded runs `{path}`", path = path.display())]
     Profile {
@@ -171,6 +188,7 @@ impl BuildError {
             Self::Backend(error) => &**error,
             Self::Layer(error) => error,
             Self::Narrow(error) => error,
+            Self::TraceRoots(error) => &**error,
             Self::Verify(error) => &**error,
             Self::Limits(error) => &**error,
             Self::Require(error) => &**error,
@@ -191,12 +209,18 @@ impl Explain for BuildError {
             Self::Stale { .. }
             | Self::NoLock { .. }
             | Self::NoProfile { .. }
+            | Self::TraceElsewhere
             | Self::WriteLock { .. } => Class::Input,
             Self::Launch(_)
             | Self::EntryProgram(_)
             | Self::NoLauncher { .. }
             | Self::OnePlatform { .. }
             | Self::ImageLibs => Class::Input,
+            Self::Trace { source, .. } => match **source {
+                SandboxError::Unavailable(_) | SandboxError::RootUser(_) => Class::Sandbox,
+                SandboxError::Command { .. } => Class::Input,
+                _ => Class::Outside,
+            },
             Self::Broken(_) => Class::Verdict,
             Self::Store(error) if error.is_no_space() => Class::Limit,
             _ => Class::Outside,
@@ -208,6 +232,13 @@ impl Explain for BuildError {
             return error.hints();
         }
         match self {
+            Self::Trace { source, .. } => source.hint().map(str::to_owned).into_iter().collect(),
+            Self::TraceElsewhere => {
+                vec![
+                    "record on a machine of one of its platforms, and take `unheck.trace` along"
+                        .to_owned(),
+                ]
+            }
             Self::NoProfile { .. } => {
                 vec![
                     "record one with `--trace 'COMMAND'`, or build with `--trim imports`"

@@ -127,7 +127,25 @@ pub fn build(
     let (lock, locked) = ensure_lock(session, project, request, &app)?;
     let entry = entry(session, project, request)?;
     let text = lock.to_text();
-    let profile = trace::profile(project, request.trim)?;
+    let mut profile = Profile::default();
+    if !request.trace.is_empty() {
+        let request = BuildRequest {
+            trim: TrimLevel::Safe,
+            ..request.clone()
+        };
+        let untrimmed = Attempt {
+            profile: &profile,
+            session,
+            project,
+            request: &request,
+            lock: &lock,
+            text: &text,
+            entry: &entry,
+            app: &app,
+        };
+        repaired(session, || untrimmed.record())?;
+    }
+    profile = trace::profile(project, request.trim)?;
     let attempt = Attempt {
         profile: &profile,
         session,
@@ -176,6 +194,27 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Runs the commands of the request and adds what they open to the project's profile.
+    fn record(&self) -> Result<(), BuildError> {
+        let session = self.session;
+        session.stage(Stage::Fetch, "blobs", || {
+            session.net.fetch(wants(session, self.lock))
+        })?;
+        let here = crate::platform::Platform::host();
+        let targets = &self.lock.plan.targets;
+        let target = targets.iter().find(|target| Some(target.platform) == here);
+        let Some(target) = target else {
+            return Err(BuildError::TraceElsewhere);
+        };
+        let builder = Builder {
+            attempt: self,
+            target,
+        };
+        let name = target.platform.to_string();
+        let built = session.stage(Stage::Assemble, &name, || builder.layers())?;
+        trace::record(session, self.project, &built, &self.request.trace)
+    }
+
     /// One relocatable artifact.
     fn run_form(&self, locked: bool, stub: &'static [u8]) -> Result<Built, BuildError> {
         let Self {

@@ -216,6 +216,12 @@ fn texts_name_modules_outside_the_standard_library() {
     assert_eq!(reached("x = 'p.q:f'\n", D), ["m", "p", "p.q"]);
     assert_eq!(reached("x = 'p.q'\n", S), ["m"]);
     assert_eq!(reached("'''p.q'''\n", D), ["m"]);
+    let world = World::new(&[
+        ("p", D, "T = {'f': '.q'}\n"),
+        ("p.q", D, ""),
+        ("p.r", D, ""),
+    ]);
+    assert_eq!(world.reached(&["p"]), ["p", "p.q"]);
     // A word alone is a module in settings of the app, nowhere else.
     assert_eq!(reached("APPS = ['web']\n", A), ["m", "web"]);
     assert_eq!(reached("APPS = ['web']\n", D), ["m"]);

@@ -127,7 +127,13 @@ pub fn narrow(
     let universe = Universe::of(tree, request.layout, &objects);
     let built_in = walk::built_in(tree, &reader, request.layout)?;
     let rules = rules::graph(built_in);
-    let walk = Walk::new(tree, &reader, request, (&universe, &rules));
+    let mut walk = Walk::new(tree, &reader, request, (&universe, &rules));
+    if request.level == TrimLevel::Traced {
+        // A recorded run opens what an import tries for nothing, such as all that `shutil` could
+        // compress with. Only what is reached shows which of that nobody uses.
+        let held_back = walk.run()?.graph.held_back();
+        walk = Walk::new(tree, &reader, request, (&universe, &rules)).without(held_back);
+    }
     let reached = walk.run()?;
     let mut removed = files::unreached(tree, request, (&universe, &reached), &objects);
     remove_all(tree, request.layout, &removed);

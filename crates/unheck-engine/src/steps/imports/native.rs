@@ -73,7 +73,7 @@ pub(super) fn unneeded(
             }
         }
     }
-    if request.level == TrimLevel::Traced && !graph.attributes.contains("tzset") {
+    if request.level == TrimLevel::Traced && !graph.outside_attributes.contains("tzset") {
         for (path, node) in tree.iter() {
             let zone = path.is_under("usr/share/zoneinfo") && !matches!(node.kind, Kind::Dir);
             if zone && !request.profile.opened.contains(path) {

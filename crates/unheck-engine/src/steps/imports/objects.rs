@@ -11,7 +11,7 @@ use unheck_elf::Object;
 use unheck_pyapi::{Known, Owner, Reference, References, When};
 use unheck_store::{Pack, Store};
 
-use super::NarrowError;
+use super::{NarrowError, rules};
 use crate::assemble::PackReader;
 use crate::close::is_library_name;
 use crate::tree::{Content, Tree};
@@ -112,6 +112,7 @@ pub(super) fn built_in(bytes: &[u8]) -> BTreeSet<String> {
 
 /// Finds names of modules in compiled ones.
 pub(super) struct NameFinder {
+    known: BTreeMap<String, Known>,
     names: Vec<String>,
     /// Whether the name is looked for inside of longer texts, too.
     automaton: Option<AhoCorasick>,
@@ -121,6 +122,12 @@ impl NameFinder {
     /// A finder of every name with a dot, and of the standard library's and distributions'
     /// top-level names.
     pub(super) fn new(known: &BTreeMap<String, Known>) -> Self {
+        let is_word = |name: &str| {
+            let mut rules = rules::all().word.iter();
+            rules.any(|rule| rule.modules.iter().any(|word| word == name))
+        };
+        let mut known = known.clone();
+        known.retain(|name, known| known.owner != Owner::Stdlib || !is_word(name));
         let names: Vec<String> = known
             .iter()
             .filter(|(name, known)| {
@@ -134,18 +141,18 @@ impl NameFinder {
             .match_kind(aho_corasick::MatchKind::Standard)
             .build(&names)
             .ok();
-        Self { names, automaton }
+        Self {
+            known,
+            names,
+            automaton,
+        }
     }
 
     /// What an extension module of a package may import: texts that are a module's whole name or
     /// the name of a neighbour, and, where texts stand without an end between them (Rust, newer
     /// Cython), names inside of them.
-    pub(super) fn references(
-        &self,
-        bytes: &[u8],
-        package: &str,
-        known: &BTreeMap<String, Known>,
-    ) -> References {
+    pub(super) fn references(&self, bytes: &[u8], package: &str) -> References {
+        let known = &self.known;
         let merged = [&b"pyo3"[..], b"__pyx_", b"cython_runtime"]
             .iter()
             .any(|mark| memchr::memmem::find(bytes, mark).is_some());

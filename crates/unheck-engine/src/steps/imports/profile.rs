@@ -38,3 +38,33 @@ impl Profile {
         text
     }
 }
+
+/// The place of a compiled module without the interpreter and platform in its name, so that a
+/// profile holds for other platforms too: `p/m.so` of `p/m.cpython-313-x86_64-linux-gnu.so`.
+pub fn untagged(path: TreePath) -> TreePath {
+    let name = path.file_name();
+    let stem = name
+        .split_once(".cpython-")
+        .filter(|_| name.ends_with(".so"))
+        .or_else(|| name.split_once(".abi3.so"))
+        .map(|(stem, _)| stem);
+    let place = stem.and_then(|stem| path.parent()?.join(&format!("{stem}.so")).ok());
+    place.unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_sorted_text_and_names_no_platform() {
+        let text = "# x\nb/m.py\n\na/../x\na/n.so\n";
+        let profile = Profile::from_text(text);
+        assert_eq!(profile.to_text(), format!("{HEAD}a/n.so\nb/m.py\n"));
+        let of = |text: &str| untagged(TreePath::new(text).expect("path")).to_string();
+        assert_eq!(of("a/n.cpython-313-x86_64-linux-gnu.so"), "a/n.so");
+        assert_eq!(of("a/n.abi3.so"), "a/n.so");
+        assert_eq!(of("a/libx.so.1"), "a/libx.so.1");
+        assert_eq!(of("a/n.cpython-313.pyc"), "a/n.cpython-313.pyc");
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use unheck_base::TreePath;
 use unheck_pyapi::{GraphRules, Ignore};
@@ -16,7 +16,8 @@ pub(super) struct Rules {
     pub(super) ignore: Vec<IgnoreRow>,
     pub(super) c: Vec<FromC>,
     pub(super) computed: Vec<ComputedRow>,
-    pub(super) codec: Vec<Codec>,
+    pub(super) codec: Vec<Modules>,
+    pub(super) word: Vec<Modules>,
     pub(super) file: Vec<FileRow>,
 }
 
@@ -66,10 +67,11 @@ pub(super) struct ComputedRow {
     pub(super) reason: String,
 }
 
-/// Modules that ask for codecs by names from outside.
+/// Modules that something is true of: that they ask for codecs by names from outside, or that
+/// their names are words.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Codec {
+pub(super) struct Modules {
     pub(super) id: String,
     pub(super) modules: Vec<String>,
     pub(super) reason: String,
@@ -80,7 +82,7 @@ pub(super) struct Codec {
 #[serde(deny_unknown_fields)]
 pub(super) struct FileRow {
     pub(super) id: String,
-    pub(super) globs: Vec<String>,
+    pub(super) globs: Globs,
     #[serde(default)]
     pub(super) modules: Vec<String>,
     #[serde(default)]
@@ -88,30 +90,45 @@ pub(super) struct FileRow {
     #[serde(default)]
     pub(super) objects: Vec<String>,
     #[serde(default)]
-    pub(super) sonames: Vec<String>,
+    pub(super) sonames: Globs,
     pub(super) reason: String,
 }
 
 impl FileRow {
     /// Whether the rule means this file.
     pub(super) fn is_of(&self, path: &TreePath) -> bool {
-        self.globs
-            .iter()
-            .any(|text| glob(text).is_match(path.as_str()))
+        self.globs.set.is_match(path.as_str())
     }
 
     /// Whether a library of this name is one that opens the files.
     pub(super) fn is_opened_by(&self, library: &str) -> bool {
-        self.sonames.iter().any(|text| glob(text).is_match(library))
+        self.sonames.set.is_match(library)
     }
 }
 
-fn glob(text: &str) -> GlobMatcher {
-    GlobBuilder::new(text)
-        .literal_separator(true)
-        .build()
-        .expect("the globs are compiled in and a test reads them")
-        .compile_matcher()
+/// Globs, compiled.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Vec<String>")]
+pub(super) struct Globs {
+    set: GlobSet,
+    #[cfg(test)]
+    pub(super) texts: Vec<String>,
+}
+
+impl From<Vec<String>> for Globs {
+    fn from(texts: Vec<String>) -> Self {
+        let mut set = GlobSetBuilder::new();
+        for text in &texts {
+            let glob = GlobBuilder::new(text).literal_separator(true).build();
+            set.add(glob.expect("the globs are compiled in and a test reads them"));
+        }
+        let set = set.build().expect("a few globs");
+        Self {
+            set,
+            #[cfg(test)]
+            texts,
+        }
+    }
 }
 
 const TEXT: &str = include_str!("../../../rules/imports.toml");
@@ -138,6 +155,7 @@ pub fn reason(id: &str) -> Option<&'static str> {
         .chain(rules.c.iter().map(|row| (&row.id, &row.reason)))
         .chain(rules.computed.iter().map(|row| (&row.id, &row.reason)))
         .chain(rules.codec.iter().map(|row| (&row.id, &row.reason)))
+        .chain(rules.word.iter().map(|row| (&row.id, &row.reason)))
         .chain(rules.file.iter().map(|row| (&row.id, &row.reason)));
     rows.into_iter()
         .find(|(known, _)| *known == id)

@@ -387,6 +387,30 @@ fn the_profile_decides_when_traced() {
     assert_eq!(Profile::from_text(&kit.profile.to_text()), kit.profile);
 }
 
+#[test]
+fn what_a_run_tried_for_nothing_is_no_root() {
+    let kit = |app: &str| {
+        let mut kit = Kit::app(app)
+            .stdlib(
+                "shutil.py",
+                "try:\n    import bz2\nexcept ImportError:\n    pass\n",
+            )
+            .stdlib("bz2.py", "")
+            .stdlib("late.py", "");
+        kit.level = TrimLevel::Traced;
+        let opened = ["shutil.py", "bz2.py", "late.py"];
+        kit.profile.opened = opened.map(|name| path(&format!("{STDLIB}/{name}"))).into();
+        kit
+    };
+    assert_eq!(kit("").gone(), ["bz2.py"]);
+    assert!(kit("import bz2\n").gone().is_empty());
+    assert!(
+        kit("import shutil\nshutil.unpack_archive(x)\n")
+            .gone()
+            .is_empty()
+    );
+}
+
 // Rules, one by one: each has something that it changes.
 
 #[test]
@@ -526,7 +550,7 @@ fn every_rule_about_computed_names_says_what_they_are() {
 fn every_file_rule_leaves_files_out_and_keeps_them_for_what_opens_them() {
     for rule in &rules::all().file {
         assert!(!rule.reason.is_empty(), "{}", rule.id);
-        for glob in &rule.globs {
+        for glob in &rule.globs.texts {
             let at = glob
                 .replace("**", "x")
                 .replace("usr/lib/*", LIBRARIES)
@@ -584,6 +608,7 @@ fn ids_of_rules_differ_and_have_reasons() {
     ids.extend(rules.c.iter().map(|row| &row.id));
     ids.extend(rules.computed.iter().map(|row| &row.id));
     ids.extend(rules.codec.iter().map(|row| &row.id));
+    ids.extend(rules.word.iter().map(|row| &row.id));
     ids.extend(rules.file.iter().map(|row| &row.id));
     for id in &ids {
         assert!(!rules::reason(id).expect("reason").is_empty(), "{id}");
@@ -592,6 +617,27 @@ fn ids_of_rules_differ_and_have_reasons() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), count);
+}
+
+#[test]
+fn every_word_needs_more_than_a_mention() {
+    let rows = rules::all().word.iter();
+    for (id, word) in rows.flat_map(|rule| rule.modules.iter().map(move |word| (&rule.id, word))) {
+        let file = format!("{word}.py");
+        let object = [&elf("_x.so", &[])[..], b"\0", word.as_bytes(), b"\0"].concat();
+        let kit = |app: &str| {
+            Kit::app(app)
+                .site("d/__init__.py", "from . import _x\n")
+                .site("d/_x.cpython-313-x86_64-linux-gnu.so", object.clone())
+                .stdlib(&file, "")
+        };
+        assert_eq!(
+            kit("import d\n").gone(),
+            std::slice::from_ref(&file),
+            "{id} {word}"
+        );
+        assert!(kit(&format!("import d, {word}\n")).gone().is_empty());
+    }
 }
 
 /// A tree with an extension module that needs a library that needs another.

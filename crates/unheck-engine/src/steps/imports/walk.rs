@@ -11,6 +11,7 @@ use unheck_wheel::{EntryPoints, Limits};
 
 use super::cython::is_packed;
 use super::objects::{NameFinder, built_in as names_of};
+use super::profile::untagged;
 use super::rules;
 use super::universe::{Universe, place};
 use super::{NarrowError, NarrowRequest};
@@ -51,6 +52,8 @@ pub(super) struct Walk<'a, 'r> {
     plugins: Vec<(String, String)>,
     aliases: BTreeMap<String, String>,
     findings: Vec<Finding>,
+    /// Recorded modules that are no roots.
+    held_back: BTreeSet<String>,
 }
 
 impl<'a, 'r> Walk<'a, 'r> {
@@ -78,7 +81,14 @@ impl<'a, 'r> Walk<'a, 'r> {
             plugins: Vec::new(),
             aliases: BTreeMap::new(),
             findings: Vec::new(),
+            held_back: BTreeSet::new(),
         }
+    }
+
+    /// The same walk that does not take these modules for roots because they were recorded.
+    pub(super) fn without(mut self, held_back: BTreeSet<String>) -> Self {
+        self.held_back = held_back;
+        self
     }
 
     /// Reaches everything.
@@ -149,7 +159,7 @@ impl<'a, 'r> Walk<'a, 'r> {
             return Ok(References::default());
         }
         let bytes = bytes(self.tree, self.reader, path, MAX_OBJECT)?.unwrap_or_default();
-        let mut found = self.finder.references(&bytes, package, &self.known);
+        let mut found = self.finder.references(&bytes, package);
         let sources = self.request.cython.beside(path);
         if sources.is_none() && is_packed(&bytes) {
             found.computed.insert(Computed {
@@ -184,8 +194,13 @@ impl<'a, 'r> Walk<'a, 'r> {
                 );
             }
         }
-        for path in &self.request.profile.opened {
-            if let Some(name) = self.universe.by_path.get(path) {
+        for (path, name) in &self.universe.by_path {
+            let opened = self
+                .request
+                .profile
+                .opened
+                .contains(&untagged(path.clone()));
+            if opened && !self.held_back.contains(name) {
                 self.graph.root(name, "profile");
             }
         }

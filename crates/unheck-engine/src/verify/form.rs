@@ -131,7 +131,7 @@ pub(crate) fn verify_exe(
         inside: PathBuf::from(&inside),
         writable: false,
     }];
-    let env = BTreeMap::from([("UNHECK_EXE_CACHE".to_owned(), "/tmp".to_owned())]);
+    let env = BTreeMap::from([("UNHECK_EXE_CACHE".to_owned(), "/tmp/unheck-exe".to_owned())]);
     let run = Run {
         session,
         root: &root,

@@ -45,12 +45,19 @@ fn main() -> Outcome<()> {
     let mut constants = String::new();
     for (name, target, compiler) in ARCHITECTURES {
         let native = env::var("HOST")? == target;
-        let value = if toolchain.has(target)? && (native || exists(compiler)) {
-            let compiler = (!native).then_some(compiler);
-            let stub = toolchain.compile(target, compiler)?;
-            format!("Some(include_bytes!({stub:?}))")
-        } else {
-            "None".to_owned()
+        let compiler = (!native).then_some(compiler);
+        let possible = toolchain.has(target)? && compiler.is_none_or(exists);
+        let compiled = possible.then(|| toolchain.compile(target, compiler));
+        let value = match compiled {
+            None => "None".to_owned(),
+            Some(Ok(stub)) => format!("Some(include_bytes!({stub:?}))"),
+            Some(Err(error)) if native => return Err(error),
+            Some(Err(error)) => {
+                let first = error.to_string();
+                let first = first.lines().next().unwrap_or_default();
+                println!("cargo::warning=no launcher for {target}: {first}");
+                "None".to_owned()
+            }
         };
         writeln!(
             constants,
@@ -95,7 +102,7 @@ impl Toolchain {
 
     /// Compiles the program and returns where it is.
     fn compile(&self, target: &str, compiler: Option<&str>) -> Outcome<PathBuf> {
-        let flags = self.flags()?.join("\x1f");
+        let flags = self.flags(target)?.join("\x1f");
         let mut problem = String::new();
         for offline in [true, false] {
             let mut command = self.cargo(target, &flags);
@@ -156,7 +163,7 @@ impl Toolchain {
 
     /// Linked without libc at a fixed address, so that nothing has to be relocated before the first instruction; no
     /// path of this machine.
-    fn flags(&self) -> Outcome<Vec<String>> {
+    fn flags(&self, target: &str) -> Outcome<Vec<String>> {
         let mut flags: Vec<String> = ["relocation-model=static", "target-feature=+crt-static"]
             .iter()
             .map(|option| format!("-C{option}"))
@@ -169,6 +176,10 @@ impl Toolchain {
             "-Wl,--build-id=none",
         ] {
             flags.push(format!("-Clink-arg={argument}"));
+        }
+        if target.starts_with("aarch64") {
+            // Asking for the processor's abilities would take libc's `getauxval`, and with it libc.
+            flags.push("--cfg=sha2_backend=\"soft\"".to_owned());
         }
         let sysroot = self.ask(&["--print", "sysroot"])?;
         let version = self.ask(&["-vV"])?;

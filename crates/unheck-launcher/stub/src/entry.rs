@@ -306,13 +306,6 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     )
 }
 
-/// Asked by `cpufeatures` on AArch64, which then does without special instructions.
-#[cfg(target_arch = "aarch64")]
-#[unsafe(no_mangle)]
-extern "C" fn getauxval(_kind: usize) -> usize {
-    0
-}
-
 /// `alloc` as it is shipped was compiled for unwinding. With panics that abort, nothing ever unwinds: these names only
 /// satisfy the linker.
 #[unsafe(no_mangle)]
@@ -322,4 +315,23 @@ extern "C" fn rust_eh_personality() {}
 #[unsafe(no_mangle)]
 extern "C" fn _Unwind_Resume() -> ! {
     sys::exit(crate::say::BROKEN)
+}
+
+/// What `compiler_builtins` for AArch64 asks of a libc. It does so in constructors, which nobody runs here: without them
+/// it takes the instructions that every processor has.
+#[cfg(target_arch = "aarch64")]
+mod constructors {
+    #[unsafe(no_mangle)]
+    extern "C" fn getauxval(_kind: usize) -> usize {
+        0
+    }
+
+    /// Distributions compile its C parts with stack protection.
+    #[unsafe(no_mangle)]
+    static __stack_chk_guard: usize = 0x7fed_cba9_8765_4300;
+
+    #[unsafe(no_mangle)]
+    extern "C" fn __stack_chk_fail() -> ! {
+        crate::sys::exit(crate::say::BROKEN)
+    }
 }

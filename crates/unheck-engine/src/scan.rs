@@ -33,6 +33,9 @@ pub struct ArchiveFacts {
     pub imports: BTreeSet<String>,
     /// Modules under a test suite that code outside of one imports.
     pub test_imports: BTreeSet<String>,
+    /// Stubs that are read when the program runs: of sources that call `lazy_loader.attach_stub`.
+    #[serde(default)]
+    pub stubs: BTreeSet<TreePath>,
 }
 
 /// One place in Python source that opens a native library.
@@ -93,6 +96,7 @@ fn scan(pack: &Pack) -> Result<ArchiveFacts, ScanError> {
         facts.native.append(&mut one.native);
         facts.imports.append(&mut one.imports);
         facts.test_imports.append(&mut one.test_imports);
+        facts.stubs.append(&mut one.stubs);
     }
     facts.native.sort();
     Ok(facts)
@@ -150,6 +154,10 @@ const WATCHED: &[&str] = &[
     "pydoc_data",
     "distutils",
     "readline",
+    "pip",
+    "pkg_resources",
+    "setuptools",
+    "wheel",
 ];
 
 /// Adds what one Python file tells.
@@ -161,6 +169,10 @@ pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
     let native = [&b"ctypes"[..], b"dlopen", b"CDLL", b"LoadLibrary"];
     let has = |word: &[u8]| contains(bytes, word);
     let opens = native.iter().any(|word| has(word));
+    if has(b"attach_stub") {
+        let stub = format!("{}i", path.as_str());
+        facts.stubs.extend(TreePath::new(&stub).ok());
+    }
     if !opens && !may_import_watched(bytes) {
         return;
     }
@@ -276,6 +288,16 @@ mod tests {
                 .test_imports
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn stubs_that_a_lazy_loader_reads_are_noted() {
+        let source =
+            "import lazy_loader\n__getattr__, *_ = lazy_loader.attach_stub(__name__, __file__)\n";
+        let facts = scanned("demo/__init__.py", source);
+        let stubs: Vec<&str> = facts.stubs.iter().map(TreePath::as_str).collect();
+        assert_eq!(stubs, ["demo/__init__.pyi"]);
+        assert!(scanned("demo/a.py", "attach(x)\n").stubs.is_empty());
     }
 
     #[test]

@@ -146,6 +146,7 @@ impl FormBuilder<'_> {
             mut tree,
             removed,
             stripped,
+            linked,
             findings,
         } = self.builder.tree(layout, part, facts)?;
         let site = top_level(&tree, layout);
@@ -164,7 +165,7 @@ impl FormBuilder<'_> {
         let record = |files| Record {
             relocated,
             files,
-            trimmed: summary(&removed, &stripped),
+            trimmed: summary(&removed, &stripped, &linked),
             site,
             sizes,
             findings,

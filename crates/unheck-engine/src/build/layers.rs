@@ -17,7 +17,8 @@ use crate::locker::app_facts;
 use crate::scan::scan_pack;
 use crate::steps::imports::{CythonSources, NarrowRequest, app_references, finder, narrow};
 use crate::steps::{
-    Removed, Stripped, TrimFacts, TrimLevel, relocated_sizes, rewrite_records, strip, trim,
+    Linked, Removed, Stripped, TrimFacts, TrimLevel, dedupe, relocated_sizes, rewrite_records,
+    strip, trim,
 };
 use crate::tree::{Content, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
@@ -62,6 +63,7 @@ pub(super) struct Stepped {
     pub(super) tree: Tree,
     pub(super) removed: Vec<Removed>,
     pub(super) stripped: Vec<Stripped>,
+    pub(super) linked: Vec<Linked>,
     /// What trimming could not tell from reading.
     pub(super) findings: Vec<Finding>,
 }
@@ -189,6 +191,7 @@ impl Builder<'_> {
             mut tree,
             removed,
             stripped,
+            linked,
             findings,
         } = self.tree(layout, part, app)?;
         let site = top_level(&tree, layout);
@@ -214,7 +217,7 @@ impl Builder<'_> {
         };
         let remembered = Remembered {
             layers: layers.clone(),
-            trimmed: summary(&removed, &stripped),
+            trimmed: summary(&removed, &stripped, &linked),
             sizes,
             site,
             findings,
@@ -254,12 +257,14 @@ impl Builder<'_> {
         let store = self.attempt.session.store();
         let mut tree = assemble(store, self.attempt.lock, self.target, part).map_err(Box::new)?;
         for wheel in &self.target.wheels {
-            let Some((_, file)) = self.attempt.lock.wheel(wheel) else {
+            let Some((package, file)) = self.attempt.lock.wheel(wheel) else {
                 continue;
             };
             let open = open_wheel(store, wheel, &file.hashes.sha256)?;
-            facts.add(&scan_pack(store, &file.hashes.sha256, &open.pack)?);
+            let scanned = scan_pack(store, &file.hashes.sha256, &open.pack)?;
+            facts.add_distribution(&package.name, &scanned);
         }
+        facts.requested = self.attempt.lock.plan.roots.iter().cloned().collect();
         let level = self.attempt.request.trim;
         let cython = match level >= TrimLevel::Imports {
             true => CythonSources::of(&tree, &PackReader::new(store), layout)?,
@@ -273,16 +278,18 @@ impl Builder<'_> {
             finder::add(&mut tree, layout, level, &removed);
             findings = narrowed.findings;
         }
-        let mut stripped = Vec::new();
+        let (mut stripped, mut linked) = (Vec::new(), Vec::new());
         if level >= TrimLevel::Safe {
             stripped = strip(&mut tree, store)?;
             let changed = stripped.iter().map(|one| one.path.clone()).collect();
             rewrite_records(&mut tree, &layout.site, &changed);
+            linked = dedupe(&mut tree, layout);
         }
         Ok(Stepped {
             tree,
             removed,
             stripped,
+            linked,
             findings,
         })
     }
@@ -399,13 +406,24 @@ pub(super) fn top_level(tree: &Tree, layout: &Layout) -> BTreeSet<String> {
         .collect()
 }
 
-pub(super) fn summary(removed: &[Removed], stripped: &[Stripped]) -> BTreeMap<String, (u64, u64)> {
+pub(super) fn summary(
+    removed: &[Removed],
+    stripped: &[Stripped],
+    linked: &[Linked],
+) -> BTreeMap<String, (u64, u64)> {
     let mut summary: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     if !stripped.is_empty() {
         let saved = stripped.iter().map(|one| one.saved).sum();
         summary.insert(
             "symbol tables and debug information".to_owned(),
             (stripped.len() as u64, saved),
+        );
+    }
+    if !linked.is_empty() {
+        let saved = linked.iter().map(|one| one.saved).sum();
+        summary.insert(
+            "files that are there twice, now links".to_owned(),
+            (linked.len() as u64, saved),
         );
     }
     for one in removed {

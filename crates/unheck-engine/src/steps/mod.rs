@@ -1,11 +1,13 @@
 //! Transforms of a tree. Each is pure: a tree in, a tree and what changed out.
 
+mod dedupe;
 pub mod imports;
 mod record;
 mod relocate;
 mod strip;
 mod trim;
 
+pub use dedupe::{Linked, dedupe};
 pub(crate) use record::recorded_path;
 pub use record::rewrite_records;
 pub use relocate::{

@@ -59,6 +59,10 @@ pub struct TrimFacts {
     pub imports: BTreeSet<String>,
     /// Modules of test suites, dotted.
     pub test_imports: BTreeSet<String>,
+    /// Stubs that are read when the program runs, below the library directory.
+    pub stubs: BTreeSet<TreePath>,
+    /// Distributions that the project itself asks for.
+    pub requested: BTreeSet<String>,
 }
 
 impl TrimFacts {
@@ -66,8 +70,28 @@ impl TrimFacts {
     pub fn add(&mut self, facts: &ArchiveFacts) {
         self.imports.extend(facts.imports.iter().cloned());
         self.test_imports.extend(facts.test_imports.iter().cloned());
+        self.stubs.extend(facts.stubs.iter().cloned());
+    }
+
+    /// Takes the facts of a distribution in; what an installer imports of itself does not count.
+    pub fn add_distribution(&mut self, name: &str, facts: &ArchiveFacts) {
+        let mut facts = facts.clone();
+        if let Some((_, own)) = INSTALLERS.iter().find(|(tool, _)| *tool == name) {
+            facts
+                .imports
+                .retain(|module| !own.contains(&module.as_str()));
+        }
+        self.add(&facts);
     }
 }
+
+/// Distributions that install and build others, with the modules whose import keeps them. What
+/// `distutils` is since Python 3.12 comes from setuptools.
+const INSTALLERS: &[(&str, &[&str])] = &[
+    ("pip", &["pip"]),
+    ("setuptools", &["setuptools", "pkg_resources", "distutils"]),
+    ("wheel", &["wheel"]),
+];
 
 /// A file that was left out, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -194,11 +218,19 @@ fn reason(
     facts: &TrimFacts,
     suites: &BTreeSet<String>,
 ) -> Option<&'static str> {
+    if let Origin::Distribution(name) = &origin
+        && is_idle_installer(name, facts)
+        && !path.as_str().contains(".dist-info/")
+    {
+        return Some("an installer or build tool that nothing imports");
+    }
     if path.is_under(layout.site.as_str()) {
         if suites.iter().any(|suite| path.is_under(suite)) {
             return Some("a test suite that nothing shipped imports");
         }
-        return source_file(path);
+        let inner = &path.as_str()[layout.site.as_str().len()..];
+        let read = |stub: &TreePath| stub.as_str() == inner.trim_start_matches('/');
+        return source_file(path).filter(|_| !facts.stubs.iter().any(read));
     }
     if path.is_under(layout.stdlib.as_str()) {
         return stdlib(&path.as_str()[layout.stdlib.as_str().len() + 1..], facts);
@@ -219,6 +251,15 @@ fn reason(
         }
     }
     None
+}
+
+/// Whether a distribution is an installer that came along and that nothing imports.
+fn is_idle_installer(name: &str, facts: &TrimFacts) -> bool {
+    let modules = INSTALLERS.iter().find(|(tool, _)| *tool == name);
+    modules.is_some_and(|(_, modules)| {
+        !facts.requested.contains(name)
+            && !modules.iter().any(|module| facts.imports.contains(*module))
+    })
 }
 
 fn stdlib(inner: &str, facts: &TrimFacts) -> Option<&'static str> {
@@ -367,6 +408,51 @@ mod tests {
             ..TrimFacts::default()
         };
         assert!(trimmed(&files, &facts).is_empty());
+    }
+
+    #[test]
+    fn installers_go_unless_asked_for_or_imported() {
+        let files = |facts: &TrimFacts| {
+            let mut tree = Tree::new();
+            for (name, file) in [
+                ("setuptools", "setuptools/__init__.py"),
+                ("setuptools", "setuptools-1.dist-info/METADATA"),
+                ("pip", "pip/__init__.py"),
+                ("other", "other/__init__.py"),
+            ] {
+                let path = TreePath::new(&format!("{SITE}/{file}")).expect("path");
+                let origin = Origin::Distribution(name.to_owned());
+                tree.insert(path, Node::file(origin, Content::inline("x")))
+                    .expect("insert");
+            }
+            trim(&mut tree, &layout(), TrimLevel::Safe, facts).len()
+        };
+        assert_eq!(files(&TrimFacts::default()), 2);
+        let requested = TrimFacts {
+            requested: ["pip".to_owned()].into(),
+            ..TrimFacts::default()
+        };
+        assert_eq!(files(&requested), 1);
+        let mut facts = TrimFacts::default();
+        let imports = ArchiveFacts {
+            imports: ["pkg_resources".to_owned()].into(),
+            ..ArchiveFacts::default()
+        };
+        facts.add_distribution("setuptools", &imports);
+        assert_eq!(files(&facts), 2);
+        facts.add_distribution("other", &imports);
+        assert_eq!(files(&facts), 1);
+    }
+
+    #[test]
+    fn stubs_that_are_read_stay() {
+        let names = ["a.pyi", "b.pyi"].map(|name| format!("{SITE}/d/{name}"));
+        let files: Vec<&str> = names.iter().map(String::as_str).collect();
+        let facts = TrimFacts {
+            stubs: [TreePath::new("d/a.pyi").expect("path")].into(),
+            ..TrimFacts::default()
+        };
+        assert_eq!(trimmed(&files, &facts), ["b.pyi"]);
     }
 
     #[test]

@@ -320,7 +320,9 @@ fn recorded(view: &View, distribution: &Installed) -> Vec<Finding> {
         })
         .collect();
     for (path, digest) in &distribution.files {
-        let Some(host) = view.host_path(path) else {
+        // A file that is there twice is a link to the other.
+        let place = view.resolve(path);
+        let Some(host) = place.and_then(|place| view.host_path(&place)) else {
             findings.push(new(
                 path.as_str(),
                 "`RECORD` names the file, and it is not there".to_owned(),

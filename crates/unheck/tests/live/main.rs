@@ -25,3 +25,4 @@ mod sizes;
 mod suites;
 mod targets;
 mod tools;
+mod trim;

@@ -105,6 +105,83 @@ pub(super) fn is_packed(bytes: &[u8]) -> bool {
     has(b"__pyx_") && (has(b"string data decompression failed") || !has(b"__main__"))
 }
 
+/// Longest text that is unpacked at one place.
+const MAX_TEXT: usize = 1 << 20;
+/// A shorter one is chance.
+const MIN_TEXT: usize = 128;
+
+/// The texts that newer Cython packs, wherever some stand in the bytes of a module.
+///
+/// The format is that of Cython's `LZSS.py`: a byte of flags, the lowest first, then for each set
+/// flag one byte, for each other a reference backwards of two or three bytes. Where a text begins
+/// is not written anywhere that can be read, so every place is tried that begins as one does:
+/// with eight letters.
+pub(super) fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut covered = 0;
+    for at in memchr::memchr_iter(0xff, bytes) {
+        let letters = bytes.get(at + 1..at + 9);
+        if at < covered || !letters.is_some_and(|letters| letters.iter().all(|b| is_letter(*b))) {
+            continue;
+        }
+        let (text, end) = unpack(bytes, at);
+        if text.len() >= MIN_TEXT && text[..MIN_TEXT].iter().all(|byte| is_letter(*byte)) {
+            covered = end;
+            all.extend(text);
+            all.push(0);
+        }
+    }
+    all
+}
+
+fn is_letter(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..)
+}
+
+/// One packed text, until something in it is impossible; it has no end of its own.
+fn unpack(bytes: &[u8], start: usize) -> (Vec<u8>, usize) {
+    let mut text: Vec<u8> = Vec::new();
+    let mut at = start;
+    while let Some(flags) = bytes.get(at) {
+        at += 1;
+        for bit in 0..8 {
+            let Some(&low) = bytes.get(at) else {
+                return (text, at);
+            };
+            if flags >> bit & 1 == 1 {
+                text.push(low);
+                at += 1;
+            } else {
+                let high = bytes.get(at + 1).copied().unwrap_or_default();
+                let (low, high) = (usize::from(low), usize::from(high));
+                let (back, length, width) = if low & 0x80 == 0 {
+                    (low, high, 2)
+                } else if high & 0x80 == 0 {
+                    (
+                        0x80 + (((high << 2) & 0x180) | (low & 0x7f)),
+                        high & 0x1f,
+                        2,
+                    )
+                } else {
+                    let length = bytes.get(at + 2).copied().unwrap_or_default();
+                    let back = 0x80 + ((high & 0x7f) << 7 | (low & 0x7f));
+                    (back, usize::from(length), 3)
+                };
+                at += width;
+                let length = length + 3;
+                let Some(from) = text.len().checked_sub(back + length) else {
+                    return (text, at);
+                };
+                text.extend_from_within(from..from + length);
+            }
+            if text.len() >= MAX_TEXT {
+                return (text, at);
+            }
+        }
+    }
+    (text, at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +193,31 @@ mod tests {
             import_statements(text),
             "import os, sys\nfrom . import ( a, b, )\nfrom x import y\n"
         );
+    }
+
+    /// Packs a text without any reference backwards.
+    pub(crate) fn packed(text: &str) -> Vec<u8> {
+        let groups = text.as_bytes().chunks(8);
+        groups.flat_map(|group| [&[0xff], group].concat()).collect()
+    }
+
+    #[test]
+    fn packed_texts_are_unpacked_wherever_they_stand() {
+        let text = "import decimal and many other words ".repeat(8);
+        let object = [&[0, 1, 2, 0xff, 3][..], &packed(&text), &[0; 40]].concat();
+        let found = String::from_utf8_lossy(&unpacked(&object)).into_owned();
+        assert!(found.contains(&text), "{found}");
+        assert!(unpacked(b"\xffimport x\xff and no more").is_empty());
+        // `abcdefgh`, then three letters from five back: `(5, 0)` counts from the end of the match.
+        let (text, _) = unpack(b"\xffabcdefgh\x01i\x05\x00", 0);
+        assert_eq!(text, b"abcdefghibcd");
+        // References to what is not there, and a cut end, are no panic.
+        for end in 0..12 {
+            unpack(
+                &b"\x00\x7f\xff\xff\xff\xff\x00\x80\x81\x82\x83\x84"[..end],
+                0,
+            );
+        }
     }
 
     #[test]

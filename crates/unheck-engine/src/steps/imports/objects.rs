@@ -114,8 +114,11 @@ pub(super) fn built_in(bytes: &[u8]) -> BTreeSet<String> {
 pub(super) struct NameFinder {
     known: BTreeMap<String, Known>,
     names: Vec<String>,
-    /// Whether the name is looked for inside of longer texts, too.
+    /// Finds those names inside of longer texts.
     automaton: Option<AhoCorasick>,
+    /// Finds short names as well, for texts that hold little else than names.
+    every: Option<AhoCorasick>,
+    every_name: Vec<String>,
 }
 
 impl NameFinder {
@@ -141,10 +144,18 @@ impl NameFinder {
             .match_kind(aho_corasick::MatchKind::Standard)
             .build(&names)
             .ok();
+        let every_name: Vec<String> = known
+            .iter()
+            .filter(|(_, known)| known.owner != Owner::App)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let every = AhoCorasick::new(&every_name).ok();
         Self {
             known,
             names,
             automaton,
+            every,
+            every_name,
         }
     }
 
@@ -194,6 +205,20 @@ impl NameFinder {
             modules: names.into_iter().map(reference).collect(),
             ..References::default()
         }
+    }
+
+    /// Names in texts that were packed, where little else than names is: short ones count too.
+    pub(super) fn in_texts(&self, texts: &[u8], package: &str) -> References {
+        let mut found = self.references(texts, package);
+        for one in self
+            .every
+            .iter()
+            .flat_map(|every| every.find_overlapping_iter(texts))
+        {
+            let name = self.every_name[one.pattern().as_usize()].clone();
+            found.modules.insert(reference(name));
+        }
+        found
     }
 }
 

@@ -9,7 +9,7 @@ use unheck_pyapi::{
 };
 use unheck_wheel::{EntryPoints, Limits};
 
-use super::cython::is_packed;
+use super::cython::{is_packed, unpacked};
 use super::objects::{NameFinder, built_in as names_of};
 use super::profile::untagged;
 use super::rules;
@@ -161,12 +161,16 @@ impl<'a, 'r> Walk<'a, 'r> {
         let bytes = bytes(self.tree, self.reader, path, MAX_OBJECT)?.unwrap_or_default();
         let mut found = self.finder.references(&bytes, package);
         let sources = self.request.cython.beside(path);
-        if sources.is_none() && is_packed(&bytes) {
-            found.computed.insert(Computed {
-                prefix: String::new(),
-                when: When::Call,
-                line: 0,
-            });
+        if is_packed(&bytes) {
+            let texts = unpacked(&bytes);
+            merge(&mut found, self.finder.in_texts(&texts, package));
+            if sources.is_none() && memchr::memmem::find(&texts, b"__main__").is_none() {
+                found.computed.insert(Computed {
+                    prefix: String::new(),
+                    when: When::Call,
+                    line: 0,
+                });
+            }
         }
         merge(&mut found, sources.unwrap_or_default());
         Ok(found)

@@ -300,7 +300,8 @@ impl FormBuilder<'_> {
                     path: output.clone(),
                     source,
                 })?;
-            let (directory, linked, findings) = stage(beside)?;
+            let (directory, linked, mut findings) = stage(beside)?;
+            findings.extend(self.require(directory.path())?);
             let written = WrittenForm {
                 path: output.clone(),
                 digest: Digest::of(&manifest.to_bytes()),
@@ -335,8 +336,20 @@ impl FormBuilder<'_> {
             });
             findings.extend(working(found.map_err(Box::new)?)?);
         }
+        findings.extend(self.require(staged.path())?);
         self.hold_limits(staged.written().size, manifest)?;
         Ok((staged.keep()?, findings))
+    }
+
+    /// Holds what was made against the targets that the project promises.
+    fn require(&self, made: &Path) -> Result<Vec<Finding>, BuildError> {
+        let Attempt {
+            session, project, ..
+        } = *self.builder.attempt;
+        if project.config.require.is_empty() {
+            return Ok(Vec::new());
+        }
+        working(crate::check::require_of(session, project, made).map_err(Box::new)?)
     }
 
     fn hold_limits(&self, size: u64, manifest: &Manifest) -> Result<(), BuildError> {

@@ -131,7 +131,17 @@ fn relocatable(session: &Session, path: &Path) -> Result<Content, ArtifactError>
     let index = form.index().map_err(failed)?;
     let view = View::new(vec![index], vec![form.root.clone()]);
     let described = &form.described;
-    content(&view, described.manifest.platform, described.format)
+    let manifest = &described.manifest;
+    let mut content = content(&view, manifest.platform, described.format)?;
+    content.declared_libs = Some(manifest.libs);
+    content.declared_needs.clone_from(&manifest.needs);
+    // Its own list knows better than paths do.
+    for shipped in content.objects.values_mut() {
+        if let Some(file) = manifest.files.get(&shipped.at) {
+            shipped.origin.clone_from(&file.origin);
+        }
+    }
+    Ok(content)
 }
 
 fn images(session: &Session, opened: &Opened, path: &Path) -> Result<Vec<Content>, ArtifactError> {
@@ -301,6 +311,8 @@ pub fn content(view: &View, platform: Platform, form: Form) -> Result<Content, A
         objects,
         unread,
         distributions,
+        declared_libs: None,
+        declared_needs: Vec::new(),
     })
 }
 

@@ -196,11 +196,30 @@ pub fn require(
     layers: &[WrittenLayer],
     platform: Platform,
 ) -> Result<Vec<Finding>, CheckError> {
-    let on = &project.config.require;
-    let targets = parse(on, &project.root)?;
     let layers: Vec<&Layer> = layers.iter().map(|written| &written.layer).collect();
     let roots = from_layers(session.store(), &layers).map_err(ArtifactError::from)?;
-    let content = of_roots(&roots, platform)?;
+    promised(session, project, &[of_roots(&roots, platform)?])
+}
+
+/// The same for an artifact that stands in a place of its own.
+///
+/// # Errors
+/// [`CheckError`].
+pub fn require_of(
+    session: &Session,
+    project: &Project,
+    artifact: &Path,
+) -> Result<Vec<Finding>, CheckError> {
+    promised(session, project, &contents(session, artifact)?)
+}
+
+fn promised(
+    session: &Session,
+    project: &Project,
+    contents: &[Content],
+) -> Result<Vec<Finding>, CheckError> {
+    let on = &project.config.require;
+    let targets = parse(on, &project.root)?;
     let request = CheckRequest {
         artifact: PathBuf::new(),
         on: on.clone(),
@@ -209,7 +228,7 @@ pub fn require(
         platforms: Vec::new(),
         ubuntu: None,
     };
-    let report = check_contents(session, &[content], &targets, &request)?;
+    let report = check_contents(session, contents, &targets, &request)?;
     Ok(report.verdicts.iter().flat_map(broken).collect())
 }
 

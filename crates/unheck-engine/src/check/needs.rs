@@ -31,6 +31,10 @@ pub struct Content {
     pub unread: Vec<TreePath>,
     /// Versions of the distributions in it, by normalised name.
     pub distributions: BTreeMap<String, String>,
+    /// Whose libraries it says that it uses.
+    pub declared_libs: Option<Libs>,
+    /// What it says that it needs, and refuses to start without.
+    pub declared_needs: Vec<crate::form::Need>,
 }
 
 /// An object of an artifact.
@@ -148,6 +152,7 @@ pub fn needs(content: &Content, libs: Option<Libs>) -> Needs {
     }
     if libs == Libs::Dynamic {
         needs.libraries = libraries(content, &objects);
+        declared(content, &mut needs.libraries);
         if own == Libs::Static {
             opened_by_name(content, &objects, &mut needs.libraries);
         }
@@ -156,8 +161,12 @@ pub fn needs(content: &Content, libs: Option<Libs>) -> Needs {
 }
 
 impl Content {
-    /// Whose libraries it uses, as what is in it says: one that has a libc brings all.
+    /// Whose libraries it uses: as it says, else as what is in it says, where one that has a libc
+    /// brings all.
     pub fn libs(&self) -> Libs {
+        if let Some(libs) = self.declared_libs {
+            return libs;
+        }
         let libc = self.objects.keys().any(|path| {
             let name = path.file_name();
             name == "libc.so.6" || is_musl(name)
@@ -299,6 +308,28 @@ fn libraries(content: &Content, objects: &BTreeMap<&TreePath, &Shipped>) -> BTre
         }
     }
     needs
+}
+
+/// Adds what the artifact lists, such as libraries that are opened by name: its launcher holds the
+/// host against that list.
+fn declared(content: &Content, needs: &mut BTreeMap<String, Need>) {
+    for one in &content.declared_needs {
+        let who = content.objects.get(&one.needed_by).map_or_else(
+            || Who {
+                path: one.needed_by.clone(),
+                owner: "the artifact".to_owned(),
+            },
+            |shipped| content.who(shipped),
+        );
+        let known = needs.contains_key(&one.soname);
+        let need = needs.entry(one.soname.clone()).or_default();
+        need.opened = need.opened || !known;
+        need.by.insert(who.clone());
+        for version in &one.versions {
+            let by = need.versions.entry(version.clone()).or_default();
+            by.insert(who.clone());
+        }
+    }
 }
 
 /// Whether what ships has the library that `shipped` needs as `soname`.

@@ -12,6 +12,7 @@ use super::needs::{Content, Form, Libs, Shipped, needs};
 use super::profile::Profile;
 use super::shipped::find;
 use crate::finding::Severity;
+use crate::form::Need;
 use crate::platform::Platform;
 use crate::tree::Origin;
 
@@ -51,6 +52,8 @@ fn made_for(platform: Platform) -> Artifact {
         objects: BTreeMap::new(),
         unread: Vec::new(),
         distributions: BTreeMap::from([("numpy".to_owned(), "2.3.1".to_owned())]),
+        declared_libs: None,
+        declared_needs: Vec::new(),
     })
     .with("usr/bin/python3.13", &python, deb("python3.13-minimal"))
 }
@@ -393,6 +396,31 @@ fn a_static_artifact_can_be_judged_as_if_it_were_dynamic() {
             .contains("`libmagic.so.1` is opened by name"),
         "{reason:?}"
     );
+}
+
+#[test]
+fn what_an_artifact_says_of_itself_counts_besides_what_is_seen() {
+    let mut artifact = amd64();
+    artifact.0.declared_needs = vec![Need {
+        soname: "libmagic.so.1".to_owned(),
+        versions: vec!["M_1".to_owned()],
+        needed_by: path("usr/bin/python3.13"),
+        packages: BTreeMap::new(),
+    }];
+    assert_eq!(
+        artifact.sonames(None),
+        ["ld-linux-x86-64.so.2", "libc.so.6", "libmagic.so.1"]
+    );
+    let verdict = artifact.on("rhel:9");
+    let reason = verdict.reasons().next().expect("reason");
+    assert!(
+        reason
+            .evidence
+            .starts_with("`libmagic.so.1` is opened by name"),
+        "{reason:?}"
+    );
+    artifact.0.declared_libs = Some(Libs::Static);
+    assert_eq!(artifact.on("rhel:9").outcome, Outcome::Runs);
 }
 
 #[test]

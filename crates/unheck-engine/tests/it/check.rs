@@ -487,6 +487,64 @@ fn every_platform_of_an_image_has_its_own_answer() {
 }
 
 #[test]
+fn relocatable_artifacts_are_checked_by_their_own_list() {
+    for (format, output) in [("dir", "out"), ("tar", "out.tar.zst"), ("exe", "out")] {
+        for libs in ["static", "dynamic"] {
+            let mut fixture = Fixture::new().requirements("native\n");
+            fixture.run.format = format.to_owned();
+            fixture.run.libs = libs.to_owned();
+            fixture.run.output = fixture.dir.path().join(output);
+            fixture.run.build().expect("build");
+            let session = fixture.run.session(std::sync::Arc::new(Silent)).unwrap();
+            let request = CheckRequest {
+                artifact: fixture.run.output.clone(),
+                on: vec!["alpine:3.20".to_owned()],
+                libs: None,
+                cpu: None,
+                platforms: vec![],
+                ubuntu: None,
+            };
+            let report = check(&session, &request).unwrap();
+            assert_eq!(report.form.to_string(), format);
+            assert_eq!(report.libs.to_string(), libs, "{format}");
+            let verdict = &report.verdicts[0];
+            let rules: Vec<&str> = verdict
+                .findings
+                .iter()
+                .map(|finding| finding.rule.as_str())
+                .collect();
+            if libs == "static" {
+                assert_eq!(verdict.outcome, Outcome::Runs, "{format}: {rules:?}");
+                assert!(!rules.contains(&"container-runtime"), "{format}");
+            } else {
+                assert_eq!(verdict.outcome, Outcome::Fails, "{format}: {rules:?}");
+                assert!(rules.contains(&"libc-kind"), "{format}: {rules:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_promise_holds_for_relocatable_artifacts_too() {
+    let pi = "format = 1\nname = \"pi\"\nbasis = \"captured\"\narchitecture = \"arm64\"\n";
+    for (format, output) in [("dir", "out"), ("tar", "out.tar.gz"), ("exe", "out")] {
+        let more = "[tool.unheck]\nrequire = ['pi.toml']\n";
+        let mut fixture = Fixture::new()
+            .pyproject(&["native"], more)
+            .file("main.py", "print('main')\n")
+            .file("pi.toml", pi);
+        fixture.run.format = format.to_owned();
+        fixture.run.output = fixture.dir.path().join(output);
+        let failed = fixture.run.build().expect_err("another machine");
+        let Failure::Build(BuildError::Broken(findings)) = failed else {
+            panic!("{format}: {failed:?}")
+        };
+        assert_eq!(findings[0].rule, "target-machine", "{format}");
+        assert!(!fixture.run.output.exists(), "{format}");
+    }
+}
+
+#[test]
 fn a_directory_is_an_artifact_too() {
     const SITE: &str = "usr/local/lib/python3.13/dist-packages";
     let python = x86()

@@ -101,3 +101,52 @@ fn shipped_data_of_debian_is_true_of_its_indexes() {
         }
     }
 }
+
+/// The answer about this machine, and what happens on it.
+#[test]
+#[ignore = "live: Debian archive, on a machine with Debian"]
+fn what_is_said_to_run_here_starts_and_nothing_else_does() {
+    let directory = crate::kit::directory();
+    let here = directory.path().join("here.toml");
+    let here = crate::kit::text(&here);
+    unheck(&["check", "--capture", "-o", here]).ok();
+    let mut answers = Vec::new();
+    for suite in ["bullseye", "bookworm", "trixie"] {
+        let project = crate::kit::example("hello", directory.path());
+        let output = directory.path().join(suite);
+        let artifact = crate::kit::text(&output);
+        // What does not run here cannot be verified here either.
+        let flags = [
+            "--format",
+            "dir",
+            "--libs",
+            "dynamic",
+            "--suite",
+            suite,
+            "--allow-expired-suite",
+            suite,
+            "--no-verify",
+        ];
+        crate::kit::build(&project, &output, &flags);
+        let said = unheck(&["check", artifact, "--on", here, "--json"]).json();
+        let outcome = said["verdicts"][0]["outcome"].as_str().unwrap().to_owned();
+        let program = output.join("bin/hello");
+        let started = crate::kit::finish(crate::kit::command(crate::kit::text(&program)));
+        let starts = started.code == Some(0);
+        assert_eq!(outcome == "runs", starts, "{suite}: {outcome}\n{started:?}");
+        if !starts {
+            // The launcher names the same libraries.
+            for finding in said["verdicts"][0]["findings"].as_array().unwrap() {
+                let subject = finding["subject"].as_str().unwrap();
+                if finding["severity"] == "error" {
+                    assert!(started.stderr.contains(subject), "{subject}\n{started:?}");
+                }
+            }
+        }
+        answers.push(starts);
+    }
+    assert!(
+        answers.contains(&true) && answers.contains(&false),
+        "{answers:?}"
+    );
+}

@@ -446,7 +446,7 @@ fn by_place(path: &TreePath, owners: &BTreeMap<TreePath, Origin>) -> Origin {
 }
 
 /// `a/b.py` of `a/__pycache__/b.cpython-313.pyc` (PEP 3147).
-fn source_of_bytecode(path: &TreePath) -> Option<TreePath> {
+pub(crate) fn source_of_bytecode(path: &TreePath) -> Option<TreePath> {
     let directory = path.parent()?;
     let module = path.file_name().strip_suffix(".pyc")?.split('.').next()?;
     let source = format!("{module}.py");

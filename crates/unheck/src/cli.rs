@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use unheck_engine::form::{Format, Libs};
 use unheck_engine::lock::Provider;
 use unheck_engine::platform::Platform;
-use unheck_engine::steps::TrimLevel;
+use unheck_engine::steps::{Bytecode, TrimLevel};
 use unheck_engine::write::Compression;
 
 /// Takes Python deployment out of heck.
@@ -330,6 +330,14 @@ pub(crate) struct BuildArgs {
         help_heading = "Output"
     )]
     pub(crate) trace: Vec<String>,
+    /// Bytecode of modules: `none`, `beside` the source, or `only` instead of it [default: none]
+    #[arg(
+        long,
+        env = "UNHECK_BYTECODE",
+        value_name = "MODE",
+        help_heading = "Output"
+    )]
+    pub(crate) bytecode: Option<Bytecode>,
     /// `zstd` or `gzip`, with a level such as `zstd:19` [default: zstd]
     #[arg(
         long,

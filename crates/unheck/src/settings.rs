@@ -162,6 +162,7 @@ impl Settings {
             trim: args.trim.or(config.trim).unwrap_or_default(),
             keep: config.keep.iter().chain(&args.keep).cloned().collect(),
             trace: args.trace.clone(),
+            bytecode: args.bytecode.or(config.bytecode).unwrap_or_default(),
             compression: args
                 .compression
                 .or(config.compression)

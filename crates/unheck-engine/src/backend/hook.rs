@@ -140,7 +140,7 @@ pub(super) fn run(
     let written =
         fs_err::write(&file, request.to_string()).and_then(|()| open_to_all(&scratch.input));
     written.map_err(|source| BackendError::Scratch { path: file, source })?;
-    let roots = environment(hook)?;
+    let roots = environment(hook.session, hook.target)?;
     let outcome = unheck_sandbox::run(&hook.session.helper, &spec(hook, scratch, &roots))?;
     let answer = read_answer(&scratch.out.join("answer.json"));
     judge(hook, name, &outcome, answer)
@@ -296,9 +296,9 @@ fn epoch(seconds: i64) -> i64 {
 }
 
 /// The interpreter with what the backend is made of.
-fn environment(hook: &Hook<'_>) -> Result<Roots, BackendError> {
-    let (lock, target) = build_lock(hook.target);
-    let store = hook.session.store();
+pub(super) fn environment(session: &Session, target: &Target) -> Result<Roots, BackendError> {
+    let (lock, target) = build_lock(target);
+    let store = session.store();
     let tree = assemble(store, &lock, &target, &AppPart::default()).map_err(Box::new)?;
     // Packed as fast as can be: nobody but this machine reads it.
     let compression = Compression::Zstd {

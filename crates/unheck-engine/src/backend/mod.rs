@@ -20,7 +20,7 @@ use crate::layers::WriteLayerError;
 use crate::lock::{Lock, Target};
 use crate::net::NetError;
 use crate::platform::Platform;
-use crate::roots::RootsError;
+use crate::roots::{Roots, RootsError};
 use crate::session::Session;
 use crate::wheels::{UseWheelError, open_wheel};
 
@@ -215,6 +215,18 @@ impl Explain for BackendError {
             _ => Vec::new(),
         }
     }
+}
+
+/// A root with the interpreter of a target and nothing else.
+///
+/// # Errors
+/// [`BackendError`].
+pub(crate) fn interpreter_root(session: &Session, target: &Target) -> Result<Roots, BackendError> {
+    let bare = Target {
+        build_requires: Vec::new(),
+        ..target.clone()
+    };
+    hook::environment(session, &bare)
 }
 
 /// Builds the project's own wheel: its file name and digest; it is in the store then. Does

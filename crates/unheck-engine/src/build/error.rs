@@ -113,6 +113,9 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// Modules cannot be compiled.
+    #[error("cannot compile modules to bytecode")]
+    Bytecode(#[from] Box<crate::steps::BytecodeError>),
     /// A layer cannot be written.
     #[error("cannot write a layer")]
     Layer(#[from] WriteLayerError),
@@ -186,6 +189,7 @@ impl BuildError {
             Self::Assemble(error) => &**error,
             Self::Wheel(error) => error,
             Self::Backend(error) => &**error,
+            Self::Bytecode(error) => &**error,
             Self::Layer(error) => error,
             Self::Narrow(error) => error,
             Self::TraceRoots(error) => &**error,

@@ -122,10 +122,11 @@ impl FormBuilder<'_> {
     fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let Attempt { request, text, .. } = *self.builder.attempt;
         let text = format!(
-            "form 2\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{text}",
+            "form 3\0{}\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{text}",
             env!("CARGO_PKG_VERSION"),
             self.builder.target.platform,
             request.trim,
+            request.bytecode,
             request.libs,
             Digest::of(self.stub),
         );
@@ -142,15 +143,10 @@ impl FormBuilder<'_> {
         {
             return Ok(below);
         }
-        let Stepped {
-            mut tree,
-            removed,
-            stripped,
-            linked,
-            findings,
-        } = self.builder.tree(layout, part, facts)?;
-        let site = top_level(&tree, layout);
-        let app: Vec<TreePath> = tree
+        let mut stepped = self.builder.tree(layout, part, facts)?;
+        let site = top_level(&stepped.tree, layout);
+        let app: Vec<TreePath> = stepped
+            .tree
             .iter()
             .filter(|(_, node)| {
                 node.origin == Origin::App && !matches!(node.kind, crate::tree::Kind::Dir)
@@ -158,10 +154,21 @@ impl FormBuilder<'_> {
             .map(|(path, _)| path.clone())
             .collect();
         for path in app {
-            tree.remove(&path);
+            stepped.tree.remove(&path);
         }
-        let sizes = relocated_sizes(&tree, layout);
-        let relocated = relocate(&mut tree, store, &self.relocation()).map_err(Box::new)?;
+        let mut sizes = relocated_sizes(&stepped.tree, layout);
+        let relocated = relocate(&mut stepped.tree, store, &self.relocation()).map_err(Box::new)?;
+        // Last: unchecked bytecode of a module that was changed later would hide the change.
+        let grown = self.builder.bytecode(&mut stepped)?;
+        sizes.with_libraries = sizes.with_libraries.saturating_add_signed(grown);
+        sizes.without = sizes.without.saturating_add_signed(grown);
+        let Stepped {
+            tree,
+            removed,
+            stripped,
+            linked,
+            findings,
+        } = stepped;
         let record = |files| Record {
             relocated,
             files,

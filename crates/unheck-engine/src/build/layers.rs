@@ -17,8 +17,8 @@ use crate::locker::app_facts;
 use crate::scan::scan_pack;
 use crate::steps::imports::{CythonSources, NarrowRequest, app_references, finder, narrow};
 use crate::steps::{
-    Linked, Removed, Stripped, TrimFacts, TrimLevel, dedupe, relocated_sizes, rewrite_records,
-    strip, trim,
+    BytecodeRequest, Linked, Removed, Stripped, TrimFacts, TrimLevel, bytecode, dedupe,
+    relocated_sizes, rewrite_records, strip, trim,
 };
 use crate::tree::{Content, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
@@ -155,10 +155,11 @@ impl Builder<'_> {
     /// What decides the layers below the app's.
     fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let text = format!(
-            "layers 5\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
+            "layers 6\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
             env!("CARGO_PKG_VERSION"),
             self.target.platform,
             self.attempt.request.trim,
+            self.attempt.request.bytecode,
             self.attempt.request.compression,
             self.attempt.text
         );
@@ -187,13 +188,15 @@ impl Builder<'_> {
             let layers = remembered.layers.clone();
             return Ok((remembered, layers));
         }
+        let mut stepped = self.tree(layout, part, app)?;
+        self.bytecode(&mut stepped)?;
         let Stepped {
             mut tree,
             removed,
             stripped,
             linked,
             findings,
-        } = self.tree(layout, part, app)?;
+        } = stepped;
         let site = top_level(&tree, layout);
         let sizes = relocated_sizes(&tree, layout);
         tree.replace(
@@ -330,6 +333,28 @@ impl Builder<'_> {
             request.keep
         );
         Ok(Digest::of(text.as_bytes()))
+    }
+
+    /// Compiles the modules of a tree that no step changes any more; answers by how many bytes it
+    /// grew.
+    pub(super) fn bytecode(&self, stepped: &mut Stepped) -> Result<i64, BuildError> {
+        let Attempt {
+            session,
+            lock,
+            request,
+            ..
+        } = *self.attempt;
+        let wanted = BytecodeRequest {
+            session,
+            lock,
+            target: self.target,
+            mode: request.bytecode,
+        };
+        let compiled = bytecode(&mut stepped.tree, &wanted).map_err(Box::new)?;
+        stepped.findings.extend(compiled.findings());
+        let grown = compiled.grown();
+        stepped.removed.extend(compiled.removed);
+        Ok(grown)
     }
 
     /// The app's own layer, made from nothing but the app and the lock.

@@ -21,8 +21,8 @@ use crate::limits::Weight;
 use crate::lock::{Lock, Target};
 use crate::locker::wants;
 use crate::session::Session;
-use crate::steps::TrimLevel;
 use crate::steps::imports::profile::Profile;
+use crate::steps::{Bytecode, TrimLevel};
 use crate::write::{Compression, ImageOptions, ImageTarget, Sizes, WrittenImage, write_image};
 
 use layers::Builder;
@@ -67,6 +67,8 @@ pub struct BuildRequest {
     pub keep: BTreeSet<String>,
     /// Command lines to run and to record, before anything is left out.
     pub trace: Vec<String>,
+    /// Whether and how bytecode ships.
+    pub bytecode: Bytecode,
     /// How layers are compressed.
     pub compression: Compression,
     /// Image tag.
@@ -131,6 +133,8 @@ pub fn build(
     if !request.trace.is_empty() {
         let request = BuildRequest {
             trim: TrimLevel::Safe,
+            // What is opened is recorded by the names that sources have.
+            bytecode: Bytecode::None,
             ..request.clone()
         };
         let untrimmed = Attempt {

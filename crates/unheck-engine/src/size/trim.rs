@@ -12,13 +12,17 @@ use unheck_base::{Digest, TreePath};
 
 use super::Part;
 use super::kind::FileKind;
+use crate::inside::source_of_bytecode;
 use crate::layout::Layout;
 use crate::scan::is_test_path;
-use crate::steps::{TrimLevel, trim};
+use crate::steps::{Removed, TrimLevel, trim};
 use crate::tree::{Content, Node, Tree};
 
 /// Words by which levels are asked for, the weakest first; those that this unheck knows count.
 const LEVELS: [&str; 4] = ["none", "safe", "imports", "traced"];
+
+/// The reason of strip, as [`crate::build`] says it.
+const SYMBOLS: &str = "symbol tables and debug information";
 
 /// Names that a cost lists at most.
 const NAMED: usize = 6;
@@ -80,7 +84,7 @@ fn view(part: &Part, layout: &Layout, level: TrimLevel) -> TrimView {
     };
     let Some(facts) = part.facts.as_ref().filter(|_| level <= TrimLevel::Safe) else {
         view.unknown = Some(format!(
-            "what ships does not tell; `unheck build --trim {level}` does, and says what it left out"
+            "it depends on the project; `unheck build --trim {level}` says what it leaves out"
         ));
         return view;
     };
@@ -92,6 +96,7 @@ fn view(part: &Part, layout: &Layout, level: TrimLevel) -> TrimView {
         gone.add(part, &one.path, one.size);
         gone.cost(&one.path, part.kind(&one.path), layout);
     }
+    compiled(part, &removed, &mut parts);
     symbols(
         part,
         &removed.iter().map(|one| &one.path).collect(),
@@ -105,10 +110,34 @@ fn view(part: &Part, layout: &Layout, level: TrimLevel) -> TrimView {
         let order = other.bytes.cmp(&one.bytes);
         order.then_with(|| one.reason.cmp(&other.reason))
     });
-    view.files = removed.len() as u64;
+    let symbols = |part: &&TrimPart| part.reason != SYMBOLS;
+    view.files = view
+        .parts
+        .iter()
+        .filter(symbols)
+        .map(|part| part.files)
+        .sum();
     view.bytes = view.parts.iter().map(|part| part.bytes).sum();
     view.compressed = view.parts.iter().map(|part| part.compressed).sum();
     view
+}
+
+/// Bytecode of sources that would go.
+fn compiled(part: &Part, removed: &[Removed], parts: &mut BTreeMap<String, Gone>) {
+    let sources: BTreeMap<&TreePath, String> = removed
+        .iter()
+        .map(|one| (&one.path, one.reason.to_string()))
+        .collect();
+    for (path, file) in &part.inside.files {
+        if !path.as_str().ends_with(".pyc") || sources.contains_key(path) {
+            continue;
+        }
+        let source = source_of_bytecode(path);
+        if let Some(reason) = source.as_ref().and_then(|source| sources.get(source)) {
+            let gone = parts.entry(reason.clone()).or_default();
+            gone.add(part, path, file.size);
+        }
+    }
 }
 
 /// Symbol tables of objects that stay.
@@ -118,9 +147,7 @@ fn symbols(part: &Part, gone: &BTreeSet<&TreePath>, parts: &mut BTreeMap<String,
         .iter()
         .filter(|(path, sized)| sized.strippable > 0 && !gone.contains(path));
     for (path, sized) in stays {
-        let gone = parts
-            .entry("symbol tables and debug information".to_owned())
-            .or_default();
+        let gone = parts.entry(SYMBOLS.to_owned()).or_default();
         gone.files += 1;
         gone.bytes += sized.strippable;
         let all = part

@@ -1,5 +1,6 @@
 //! Transforms of a tree. Each is pure: a tree in, a tree and what changed out.
 
+mod bytecode;
 mod dedupe;
 pub mod imports;
 mod record;
@@ -7,6 +8,8 @@ mod relocate;
 mod strip;
 mod trim;
 
+pub(crate) use bytecode::bytecode_of;
+pub use bytecode::{Bytecode, BytecodeError, BytecodeRequest, Compiled, bytecode};
 pub use dedupe::{Linked, dedupe};
 pub(crate) use record::recorded_path;
 pub use record::rewrite_records;

@@ -1,6 +1,6 @@
 //! Keeps `RECORD` true to what ships (recording installed projects specification).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unheck_base::TreePath;
 
@@ -9,18 +9,7 @@ use crate::tree::{Content, Kind, Tree};
 /// Makes every `RECORD` under `site` say what ships: rows of files that a step removed go, rows
 /// of files whose content a step changed get the digest and length that they have now.
 pub fn rewrite_records(tree: &mut Tree, site: &TreePath, touched: &BTreeSet<TreePath>) {
-    let records: Vec<TreePath> = tree
-        .iter()
-        .filter(|(path, _)| {
-            path.file_name() == "RECORD"
-                && path.is_under(site.as_str())
-                && path
-                    .parent()
-                    .is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
-        })
-        .map(|(path, _)| path.clone())
-        .collect();
-    for record in records {
+    for record in records(tree, site) {
         let Some(Kind::File(Content::Inline(bytes))) = tree.get(&record).map(|node| &node.kind)
         else {
             continue;
@@ -55,6 +44,54 @@ pub fn rewrite_records(tree: &mut Tree, site: &TreePath, touched: &BTreeSet<Tree
             node.kind = Kind::File(Content::inline(rewritten));
         }
     }
+}
+
+/// Adds a row after that of each key of `added`: the file at its value, which a step made of it.
+pub(super) fn add_records(tree: &mut Tree, site: &TreePath, added: &BTreeMap<TreePath, TreePath>) {
+    for record in records(tree, site) {
+        let Some(Kind::File(Content::Inline(bytes))) = tree.get(&record).map(|node| &node.kind)
+        else {
+            continue;
+        };
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            continue;
+        };
+        let mut extended = String::with_capacity(text.len() * 2);
+        for row in text.split_inclusive('\n') {
+            extended.push_str(row);
+            let made = recorded_path(row, site).and_then(|path| added.get(&path));
+            let content = made.and_then(|path| tree.get(path)?.content());
+            let (Some(made), Some(content)) = (made, content) else {
+                continue;
+            };
+            // What is compiled is below `site`, and its name needs no quotes: it is a module's.
+            let Some(inner) = made.as_str().strip_prefix(site.as_str()) else {
+                continue;
+            };
+            let digest = unheck_wheel::record::digest_text(&content.digest());
+            let inner = inner.trim_start_matches('/');
+            extended.push_str(&format!("{inner},{digest},{}\n", content.len()));
+        }
+        if extended != *text
+            && let Some(node) = tree.get_mut(&record)
+        {
+            node.kind = Kind::File(Content::inline(extended));
+        }
+    }
+}
+
+/// Every `RECORD` of an installed distribution.
+fn records(tree: &Tree, site: &TreePath) -> Vec<TreePath> {
+    tree.iter()
+        .filter(|(path, _)| {
+            path.file_name() == "RECORD"
+                && path.is_under(site.as_str())
+                && path
+                    .parent()
+                    .is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
+        })
+        .map(|(path, _)| path.clone())
+        .collect()
 }
 
 /// The place in the tree that a row of a RECORD names.
@@ -92,6 +129,31 @@ mod tests {
         assert_eq!(
             std::str::from_utf8(bytes),
             Ok("a/x.py,sha256=1,1\na-1.dist-info/RECORD,,\n")
+        );
+    }
+
+    #[test]
+    fn what_a_step_makes_of_a_file_gets_a_row_after_it() {
+        let path = |text: &str| TreePath::new(text).expect("path");
+        let mut tree = Tree::new();
+        let record = path("s/a-1.dist-info/RECORD");
+        let text = "a/x.py,sha256=1,1\na/y.py,sha256=1,1\na-1.dist-info/RECORD,,\n";
+        let made = path("s/a/__pycache__/x.cpython-313.pyc");
+        for (path, text) in [(record.clone(), text), (made.clone(), "code")] {
+            tree.insert(path, Node::file(Origin::App, Content::inline(text)))
+                .expect("insert");
+        }
+        let added = BTreeMap::from([(path("s/a/x.py"), made)]);
+        add_records(&mut tree, &path("s"), &added);
+        let Kind::File(Content::Inline(bytes)) = &tree.get(&record).expect("record").kind else {
+            panic!("kind")
+        };
+        // `printf code | openssl dgst -sha256 -binary | base64`, in the URL-safe alphabet.
+        assert_eq!(
+            std::str::from_utf8(bytes),
+            Ok(
+                "a/x.py,sha256=1,1\na/__pycache__/x.cpython-313.pyc,sha256=VpTQii5T_8rgwxA-Wtb2B2q9lg6x-KVldwQLwQKPcCs,4\na/y.py,sha256=1,1\na-1.dist-info/RECORD,,\n"
+            )
         );
     }
 

@@ -24,7 +24,7 @@ use crate::platform::Platform;
 use crate::roots::from_image;
 use crate::session::Session;
 use crate::steps::imports::finder::{LIST, read_list};
-use crate::steps::may_be_left_out;
+use crate::steps::{bytecode_of, may_be_left_out};
 
 /// Longest lock that is read.
 const MAX_LOCK: u64 = 64 << 20;
@@ -412,10 +412,13 @@ fn package(
         None => findings.push(new("the lock has it, the image does not".to_owned())),
     }
     let bundled = TreePath::new(BUNDLE).is_ok_and(|path| view.get(&path).is_some());
+    let compiled =
+        |path: &TreePath| bytecode_of(path).is_some_and(|path| view.get(&path).is_some());
     let elsewhere = |path: &TreePath| {
         may_be_left_out(path, layout)
             || left_out.contains(path)
             || (bundled && is_certificate(path))
+            || compiled(path)
     };
     let missing = deb.files.keys().filter(|path| view.get(path).is_none());
     for path in missing.filter(|path| !elsewhere(path)) {

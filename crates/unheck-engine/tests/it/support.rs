@@ -170,6 +170,7 @@ impl Run {
             trim: self.trim.parse().unwrap(),
             keep: config.keep.clone(),
             trace: Vec::new(),
+            bytecode: unheck_engine::steps::Bytecode::None,
             compression: self.compression.parse().unwrap(),
             tag: None,
             verify: false,

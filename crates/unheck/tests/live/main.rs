@@ -12,6 +12,7 @@
 
 mod apps;
 mod browser;
+mod bytecode;
 mod examples;
 mod foreign;
 mod forms;

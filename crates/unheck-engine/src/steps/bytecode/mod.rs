@@ -1,0 +1,403 @@
+//! Ships modules as bytecode, so that no start compiles them again. Start at [`bytecode`].
+//!
+//! The bytecode is unchecked and hash-based (PEP 552): its bytes depend on source, path and
+//! interpreter alone, no date is in it, and nothing compares it with the source at run time. It is
+//! made by the target's own interpreter in a sandbox (`compile`), module by module, and kept in the
+//! store by what went in, so that an unchanged module is never compiled twice. Which sources must
+//! stay although their bytecode ships, `keep` says. The app's own files are left alone: an edit of
+//! the app must not start an interpreter.
+
+mod compile;
+mod keep;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use unheck_base::{Digest, TreePath};
+use unheck_store::StoreError;
+
+use super::record::add_records;
+use super::{Removed, rewrite_records};
+use crate::assemble::PackReader;
+use crate::backend::BackendError;
+use crate::explain::{Class, Explain};
+use crate::finding::{Finding, Severity};
+use crate::layout::Layout;
+use crate::lock::{Lock, Target};
+use crate::platform::Platform;
+use crate::session::Session;
+use crate::tree::{Content, Kind, Node, Origin, Tree};
+
+/// Whether and how bytecode ships.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bytecode {
+    /// None: every start compiles what it imports.
+    #[default]
+    None,
+    /// In `__pycache__`, beside the source.
+    Beside,
+    /// In place of the source.
+    Only,
+}
+
+impl std::fmt::Display for Bytecode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Beside => "beside",
+            Self::Only => "only",
+        })
+    }
+}
+
+impl std::str::FromStr for Bytecode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self::None),
+            "beside" => Ok(Self::Beside),
+            "only" => Ok(Self::Only),
+            _ => Err(format!(
+                "`{text}` is no way to ship bytecode: `none`, `beside`, `only`"
+            )),
+        }
+    }
+}
+
+/// What to compile with.
+#[derive(Clone, Copy)]
+pub struct BytecodeRequest<'a> {
+    /// Store and sandbox.
+    pub session: &'a Session,
+    /// Where an interpreter for this machine may be.
+    pub lock: &'a Lock,
+    /// Whose modules are compiled.
+    pub target: &'a Target,
+    /// What ships.
+    pub mode: Bytecode,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compiled {
+    /// How many modules have bytecode now.
+    pub modules: u64,
+    /// Bytes of their bytecode.
+    pub bytes: u64,
+    /// Sources whose bytecode ships in their place.
+    pub removed: Vec<Removed>,
+    /// Modules that keep their source although bytecode alone was asked for, with the reason.
+    pub kept: BTreeMap<TreePath, String>,
+    /// Modules that do not compile, with the reason; what is imported of them fails then too.
+    pub failed: BTreeMap<TreePath, String>,
+    /// Why nothing was compiled although it was asked for.
+    pub impossible: Option<Finding>,
+}
+
+impl Compiled {
+    /// By how many bytes the tree grew.
+    pub fn grown(&self) -> i64 {
+        let gone: u64 = self.removed.iter().map(|one| one.size).sum();
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        signed(self.bytes) - signed(gone)
+    }
+
+    /// What a user should hear of it.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.impossible.iter().cloned().collect();
+        let mut reasons: BTreeMap<(&str, &str), Vec<&TreePath>> = BTreeMap::new();
+        for (rule, list) in [
+            ("source-kept", &self.kept),
+            ("does-not-compile", &self.failed),
+        ] {
+            for (path, why) in list {
+                reasons.entry((rule, why)).or_default().push(path);
+            }
+        }
+        for ((rule, why), paths) in reasons {
+            let more = match paths.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            let subject = format!("{}{more}", paths[0]);
+            let names: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
+            let evidence = format!("{why}\n{}", names.join("\n"));
+            findings.push(Finding::new(Severity::Info, rule, subject, evidence));
+        }
+        findings
+    }
+}
+
+/// Modules cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum BytecodeError {
+    /// A module cannot be read.
+    #[error("cannot read `{path}` to compile it")]
+    Read {
+        /// Its place.
+        path: TreePath,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The root with the interpreter cannot be made.
+    #[error("cannot make a root with the interpreter")]
+    Root(#[source] Box<BackendError>),
+    /// What goes in and comes out of the sandbox cannot be written or read.
+    #[error("cannot prepare compiling in `{path}`", path = path.display())]
+    Scratch {
+        /// The file or directory.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No sandbox can be made.
+    #[error("cannot run the interpreter in a sandbox")]
+    Sandbox(#[from] unheck_sandbox::SandboxError),
+    /// The interpreter compiled nothing.
+    #[error("the interpreter `{python}` compiled nothing ({status}): {said}")]
+    Failed {
+        /// Its path.
+        python: String,
+        /// How it ended.
+        status: String,
+        /// Its last words.
+        said: String,
+    },
+    /// The store failed.
+    #[error("cannot keep bytecode")]
+    Store(#[from] StoreError),
+}
+
+impl Explain for BytecodeError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Root(error) => error.class(),
+            Self::Sandbox(unheck_sandbox::SandboxError::Unavailable(_)) => Class::Sandbox,
+            Self::Store(error) if error.is_no_space() => Class::Limit,
+            Self::Scratch { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Class::Limit
+            }
+            _ => Class::Outside,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let mut hints = match self {
+            Self::Root(error) => error.hints(),
+            Self::Sandbox(error) => error.hint().map(str::to_owned).into_iter().collect(),
+            Self::Store(error) => error.hint().into_iter().collect(),
+            _ => Vec::new(),
+        };
+        if matches!(self, Self::Sandbox(_) | Self::Failed { .. }) {
+            hints.push("ship source alone: `--bytecode none`".to_owned());
+        }
+        hints
+    }
+}
+
+/// A module to compile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Module {
+    path: TreePath,
+    content: Content,
+    origin: Origin,
+}
+
+/// Compiles every module of distributions and standard library, and ships it as `mode` says.
+///
+/// Records of distributions stay true. Where no interpreter of the target's version runs on this
+/// machine, the tree stays as it is and the answer says why.
+///
+/// # Errors
+/// [`BytecodeError`].
+pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compiled, BytecodeError> {
+    let layout = Layout::of(&request.target.interpreter);
+    let mut compiled = Compiled::default();
+    if request.mode == Bytecode::None {
+        return Ok(compiled);
+    }
+    let Some(runner) = runner(request) else {
+        let platform = request.target.platform;
+        let finding = Finding::new(
+            Severity::Warning,
+            "no-bytecode",
+            platform.to_string(),
+            format!(
+                "the lock has no Python {} for this machine, which could compile; each start compiles what it imports",
+                request.target.interpreter.version
+            ),
+        );
+        compiled.impossible =
+            Some(finding.with_hint("lock this machine's platform too, with `--platform`"));
+        return Ok(compiled);
+    };
+    let modules = modules(tree, &layout);
+    let outcomes = compile::outcomes(request.session, runner, &modules)?;
+    let reader = PackReader::new(request.session.store());
+    let keep = match request.mode {
+        Bytecode::Only => keep::sources(&reader, &modules, &layout)?,
+        _ => BTreeMap::new(),
+    };
+    let mut places = BTreeMap::new();
+    for (module, outcome) in modules.iter().zip(outcomes) {
+        match outcome {
+            Ok((digest, len)) => {
+                let place = if request.mode == Bytecode::Only && !keep.contains_key(&module.path) {
+                    beside_nothing(&module.path)
+                } else {
+                    beside(&module.path, &layout.minor)
+                };
+                places.insert(module.path.clone(), place);
+                compiled.modules += 1;
+                compiled.bytes += len;
+                put(
+                    tree,
+                    module,
+                    &places[&module.path],
+                    Content::Blob { digest, len },
+                );
+            }
+            Err(why) => {
+                compiled.failed.insert(module.path.clone(), why);
+            }
+        }
+    }
+    if request.mode == Bytecode::Only {
+        compiled.removed = drop_sources(tree, &modules, &places, &keep);
+    }
+    compiled.kept = keep;
+    let gone: BTreeSet<TreePath> = compiled
+        .removed
+        .iter()
+        .map(|one| one.path.clone())
+        .collect();
+    add_records(tree, &layout.site, &places);
+    rewrite_records(tree, &layout.site, &gone);
+    Ok(compiled)
+}
+
+/// Whose interpreter compiles: that of this machine's platform where it is of the same version,
+/// since bytecode does not depend on the architecture.
+fn runner<'a>(request: &BytecodeRequest<'a>) -> Option<&'a Target> {
+    let wanted = &request.target.interpreter.version;
+    let host = Platform::host()?;
+    let target = request.lock.target(host)?;
+    (target.interpreter.version == *wanted).then_some(target)
+}
+
+/// Modules that an import can find, in the order of their paths.
+fn modules(tree: &Tree, layout: &Layout) -> Vec<Module> {
+    tree.iter()
+        .filter(|(path, node)| node.origin != Origin::App && is_module(path, layout))
+        .filter_map(|(path, node)| {
+            Some(Module {
+                path: path.clone(),
+                content: node.content()?.clone(),
+                origin: node.origin.clone(),
+            })
+        })
+        .filter(|module| module.content.len() <= compile::MAX_SOURCE)
+        .collect()
+}
+
+fn is_module(path: &TreePath, layout: &Layout) -> bool {
+    let inner = [&layout.site, &layout.stdlib]
+        .into_iter()
+        .find_map(|top| path.as_str().strip_prefix(top.as_str())?.strip_prefix('/'));
+    let Some(stem) = inner.and_then(|inner| inner.strip_suffix(".py")) else {
+        return false;
+    };
+    stem.split('/').all(is_identifier)
+}
+
+fn is_identifier(part: &str) -> bool {
+    let mut letters = part.chars();
+    letters
+        .next()
+        .is_some_and(|first| first.is_alphabetic() || first == '_')
+        && letters.all(|letter| letter.is_alphanumeric() || letter == '_')
+}
+
+/// `a/__pycache__/b.cpython-313.pyc` of `a/b.py` (PEP 3147).
+fn beside(path: &TreePath, minor: &str) -> TreePath {
+    let stem = path.file_name().trim_end_matches(".py");
+    let tag = minor.replace('.', "");
+    let name = format!("__pycache__/{stem}.cpython-{tag}.pyc");
+    let parent = path.parent().expect("a module is below a directory");
+    parent.join(&name).expect("made of the parts of a path")
+}
+
+/// `a/b.pyc` of `a/b.py`, where Python looks when there is no source.
+fn beside_nothing(path: &TreePath) -> TreePath {
+    TreePath::new(&format!("{path}c")).expect("a path and a letter")
+}
+
+fn put(tree: &mut Tree, module: &Module, place: &TreePath, content: Content) {
+    tree.replace(place.clone(), Node::file(module.origin.clone(), content));
+}
+
+/// Takes the sources away whose bytecode stands in their place.
+fn drop_sources(
+    tree: &mut Tree,
+    modules: &[Module],
+    places: &BTreeMap<TreePath, TreePath>,
+    keep: &BTreeMap<TreePath, String>,
+) -> Vec<Removed> {
+    let mut removed = Vec::new();
+    for module in modules {
+        if !places.contains_key(&module.path) || keep.contains_key(&module.path) {
+            continue;
+        }
+        if let Some(Node {
+            kind: Kind::File(content),
+            origin,
+            ..
+        }) = tree.remove(&module.path)
+        {
+            removed.push(Removed {
+                path: module.path.clone(),
+                origin,
+                size: content.len(),
+                reason: "source whose bytecode ships in its place",
+            });
+        }
+    }
+    removed
+}
+
+/// Whether a file may be missing because its bytecode ships in its place.
+pub(crate) fn bytecode_of(path: &TreePath) -> Option<TreePath> {
+    path.as_str().ends_with(".py").then(|| beside_nothing(path))
+}
+
+/// What decides the bytecode besides source and path.
+fn identity(target: &Target) -> Digest {
+    let mut text = format!("bytecode 1\0{}\0", compile::COMPILER);
+    let interpreter = &target.interpreter;
+    text.push_str(&format!(
+        "{:?} {}\0",
+        interpreter.provider, interpreter.version
+    ));
+    if let Some(archive) = &interpreter.archive {
+        text.push_str(&archive.hashes.sha256.hex());
+    }
+    if let Some(digest) = &interpreter.prefix_digest {
+        text.push_str(&digest.hex());
+    }
+    // Of Debian's packages those that the compiler is in; another OpenSSL compiles nothing anew.
+    let debs = target
+        .debs
+        .iter()
+        .filter(|deb| deb.name.starts_with("python3") || deb.name.starts_with("libpython3"));
+    for deb in debs {
+        text.push_str(&format!("{} {}\0", deb.name, deb.sha256.hex()));
+    }
+    Digest::of(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+use super::*;
+use crate::lock::{Interpreter, Provider};
+
+fn path(text: &str) -> TreePath {
+    TreePath::new(text).expect(text)
+}
+
+fn layout() -> Layout {
+    Layout::of(&Interpreter {
+        provider: Provider::Debian,
+        version: "3.13.5".to_owned(),
+        glibc: "2.41".to_owned(),
+        archive: None,
+        prefix: None,
+        prefix_digest: None,
+    })
+}
+
+const SITE: &str = "usr/local/lib/python3.13/dist-packages";
+
+#[test]
+fn only_what_an_import_finds_is_a_module() {
+    let is = |text: &str| is_module(&path(text), &layout());
+    assert!(is("usr/lib/python3.13/json/__init__.py"));
+    assert!(is(&format!("{SITE}/a/b.py")));
+    assert!(!is(&format!("{SITE}/a/template-{{x}}.py")));
+    assert!(!is(
+        "usr/lib/python3.13/config-3.13-x86_64-linux-gnu/python-config.py"
+    ));
+    assert!(!is(&format!("{SITE}/a/b.pyi")));
+    assert!(!is("usr/share/gdb/auto-load/x.py"));
+    assert!(!is("app/main.py"));
+}
+
+#[test]
+fn bytecode_stands_where_python_looks() {
+    let source = path("a/b.py");
+    assert_eq!(
+        beside(&source, "3.13"),
+        path("a/__pycache__/b.cpython-313.pyc")
+    );
+    assert_eq!(beside_nothing(&source), path("a/b.pyc"));
+    assert_eq!(bytecode_of(&source), Some(path("a/b.pyc")));
+    assert_eq!(bytecode_of(&path("a/b.so")), None);
+}
+
+#[test]
+fn sources_go_only_where_bytecode_stands_in_their_place() {
+    let mut tree = Tree::new();
+    let origin = Origin::Distribution("d".to_owned());
+    let names = ["good", "bad", "kept"].map(|name| format!("{SITE}/d/{name}.py"));
+    for name in &names {
+        let node = Node::file(origin.clone(), Content::inline("x"));
+        tree.insert(path(name), node).expect("insert");
+    }
+    let modules = modules(&tree, &layout());
+    assert_eq!(modules.len(), 3);
+    let places = BTreeMap::from([
+        (path(&names[0]), beside_nothing(&path(&names[0]))),
+        (path(&names[2]), beside(&path(&names[2]), "3.13")),
+    ]);
+    let keep = BTreeMap::from([(path(&names[2]), "it is read".to_owned())]);
+    let removed = drop_sources(&mut tree, &modules, &places, &keep);
+    let gone: Vec<&str> = removed.iter().map(|one| one.path.file_name()).collect();
+    assert_eq!(gone, ["good.py"]);
+    assert!(tree.get(&path(&names[1])).is_some() && tree.get(&path(&names[2])).is_some());
+}
+
+#[test]
+fn words_are_read_and_shown_the_same() {
+    for mode in [Bytecode::None, Bytecode::Beside, Bytecode::Only] {
+        assert_eq!(mode.to_string().parse(), Ok(mode));
+    }
+    assert!("both".parse::<Bytecode>().is_err());
+}

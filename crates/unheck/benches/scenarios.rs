@@ -10,6 +10,7 @@
     reason = "a benchmark reads files and prints tables"
 )]
 
+mod forms;
 mod link;
 
 use std::fs;
@@ -80,6 +81,10 @@ impl Bench {
     }
 
     fn run(&self) {
+        if std::env::args().any(|word| word == "--forms") {
+            self.build(&["--no-verify"]);
+            return self.forms();
+        }
         let cold = self.build(&[]);
         let (bytes, download) = self.download_again(None);
         let note = format!(

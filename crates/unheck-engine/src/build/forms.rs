@@ -24,7 +24,8 @@ use crate::tree::{Content, Node, Origin, Tree};
 use crate::verify::{FormSubject, verify_exe, verify_form};
 use crate::write::form::stage::Record;
 use crate::write::form::{
-    Below, Parts, directory_of, lay_out, refuse_strangers, replace, stage_file,
+    Below, Parts, directory_of, lay_out, refuse_strangers, remember, replace, stage_file,
+    still_there,
 };
 use crate::write::{Sizes, WrittenForm};
 
@@ -93,8 +94,9 @@ impl FormBuilder<'_> {
             top: self.top(),
             stub: self.stub,
         };
-        let (written, findings) = self.write(&parts, &manifest, &app)?;
+        let (written, mut findings) = self.write(&parts, &manifest, &app)?;
         let record = below.record();
+        findings.extend(record.findings.iter().cloned());
         let app_bytes = manifest.unpacked() - record.unpacked();
         Ok(Formed {
             written,
@@ -314,6 +316,7 @@ impl FormBuilder<'_> {
                 digest: Digest::of(&manifest.to_bytes()),
                 size: manifest.unpacked(),
                 linked,
+                unchanged: false,
             };
             self.hold_limits(written.size, manifest)?;
             session.stage(Stage::Write, &said, || replace(directory, output))?;
@@ -332,6 +335,16 @@ impl FormBuilder<'_> {
             (_, _, findings) = stage(inner)?;
         }
         let compression = request.compression;
+        let key = format!(
+            "file 1\0{}\0{compression}\0{}\0{said}",
+            request.format,
+            Digest::of(&manifest.to_bytes())
+        );
+        let key = Digest::of(key.as_bytes());
+        if let Some(there) = still_there(session.store(), output, &key)? {
+            self.hold_limits(there.size, manifest)?;
+            return Ok((there, findings));
+        }
         let staged = session.stage(Stage::Write, &said, || {
             stage_file(parts, output, request.format, compression)
         })?;
@@ -345,7 +358,9 @@ impl FormBuilder<'_> {
         }
         findings.extend(self.require(staged.path())?);
         self.hold_limits(staged.written().size, manifest)?;
-        Ok((staged.keep()?, findings))
+        let written = staged.keep()?;
+        remember(session.store(), &written, key)?;
+        Ok((written, findings))
     }
 
     /// Holds what was made against the targets that the project promises.

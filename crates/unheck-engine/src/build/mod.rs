@@ -260,7 +260,7 @@ impl Attempt<'_> {
                 path: written.path,
                 digest: written.digest,
                 size: written.size,
-                unchanged: false,
+                unchanged: written.unchanged,
             },
             platforms: vec![BuiltPlatform {
                 platform: target.platform,

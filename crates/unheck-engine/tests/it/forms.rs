@@ -462,6 +462,30 @@ fn nothing_of_the_users_is_replaced() {
 }
 
 #[test]
+fn a_file_is_written_again_only_when_something_changed() {
+    let fixture = fixture();
+    for (format, output) in [("tar", "out.tar.zst"), ("exe", "out.exe")] {
+        let run = form(&fixture, format, output);
+        let first = fixture.built(&run).built.image;
+        assert!(!first.unchanged);
+        let again = fixture.built(&run).built.image;
+        assert!(again.unchanged);
+        assert_eq!(again.digest, first.digest);
+        let mut bytes = fs_err::read(&run.output).unwrap();
+        bytes.truncate(100);
+        fs_err::write(&run.output, bytes).unwrap();
+        let mended = fixture.built(&run).built.image;
+        assert!(!mended.unchanged);
+        assert_eq!(digest_of(&run.output), first.digest);
+        let other = fixture.with(|other| {
+            *other = run.clone();
+            other.compression = "zstd:2".to_owned();
+        });
+        assert!(!fixture.built(&other).built.image.unchanged);
+    }
+}
+
+#[test]
 fn files_are_shared_with_the_store_and_what_was_written_through_them_is_noticed() {
     let fixture = fixture();
     let run = form(&fixture, "dir", "out");

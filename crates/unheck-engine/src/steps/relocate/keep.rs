@@ -110,7 +110,7 @@ fn describes(path: &TreePath) -> bool {
 
 fn keeps_static(path: &TreePath, node: &Node, layout: &Layout) -> bool {
     match &node.origin {
-        Origin::Generated(_) => is_interpreters_name(path, layout),
+        Origin::Generated(step) => keeps_generated(step, path, layout),
         Origin::Deb(name) => {
             !SYSTEM.contains(&name.as_str())
                 && !ETC.iter().chain(ROOT_ONLY).any(|at| path.is_under(at))
@@ -121,7 +121,7 @@ fn keeps_static(path: &TreePath, node: &Node, layout: &Layout) -> bool {
 
 fn keeps_dynamic(path: &TreePath, node: &Node, layout: &Layout) -> bool {
     match &node.origin {
-        Origin::Generated(_) => is_interpreters_name(path, layout),
+        Origin::Generated(step) => keeps_generated(step, path, layout),
         Origin::Deb(_) => {
             *path == python(layout)
                 || path.is_under(layout.stdlib.as_str())
@@ -129,6 +129,15 @@ fn keeps_dynamic(path: &TreePath, node: &Node, layout: &Layout) -> bool {
                 || path.is_under(&format!("etc/python{}", layout.minor))
         }
         Origin::Distribution(_) | Origin::Interpreter | Origin::App => true,
+    }
+}
+
+/// What other steps made ships: notes about trimmed modules, say.
+fn keeps_generated(step: &str, path: &TreePath, layout: &Layout) -> bool {
+    match step {
+        "base" => is_interpreters_name(path, layout),
+        "loader-cache" => false,
+        _ => true,
     }
 }
 

@@ -108,6 +108,24 @@ fn the_loader_is_the_file_behind_its_name_and_stays_inside() {
 }
 
 #[test]
+fn what_other_steps_made_ships() {
+    let list = format!("{SITE}/list.json");
+    let step = |name: &str| Origin::Generated(name.to_owned());
+    let more = [
+        (list.as_str(), step("trim"), 0o644, &b"x"[..]),
+        ("etc/passwd", step("base"), 0o644, &b"x"[..]),
+        ("usr/sbin/ldconfig", step("loader-cache"), 0o755, &b"x"[..]),
+    ];
+    for libs in [Libs::Static, Libs::Dynamic] {
+        let mut tree = tree(&more);
+        relocated(&mut tree, "2.41", libs);
+        assert!(tree.get(&path(&list)).is_some(), "{libs}");
+        assert!(tree.get(&path("etc/passwd")).is_none(), "{libs}");
+        assert!(tree.get(&path("usr/sbin/ldconfig")).is_none(), "{libs}");
+    }
+}
+
+#[test]
 fn modules_stay_what_they_are_although_they_can_be_executed() {
     let script = b"#!/usr/bin/env python3\nimport sys\n";
     let module = "usr/lib/python3.9/base64.py";
@@ -182,7 +200,11 @@ fn an_older_loader_gets_the_name_by_a_variable_and_locales_by_another() {
         0o644,
         &b"x"[..],
     );
-    let old = relocated(&mut tree(&[locale.clone()]), "2.31", Libs::Static);
+    let old = relocated(
+        &mut tree(std::slice::from_ref(&locale)),
+        "2.31",
+        Libs::Static,
+    );
     assert_eq!(old.variables.get("LOCPATH"), Some(&path("usr/lib/locale")));
     let new = relocated(&mut tree(&[locale]), "2.41", Libs::Static);
     assert_eq!(new.variables.get("LOCPATH"), None);

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use unheck_base::{Digest, TreePath};
-use unheck_store::{StoreError, VerifyingReader};
+use unheck_store::{Store, StoreError, VerifyingReader};
 
 use super::Compression;
 use crate::assemble::PackReader;
@@ -54,6 +54,79 @@ pub struct WrittenForm {
     pub size: u64,
     /// Files of a directory that share their bytes with the store.
     pub linked: u64,
+    /// Whether it was there already, byte for byte.
+    pub unchanged: bool,
+}
+
+/// What is remembered of a file that was written, so that it is not written again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+struct Remembered {
+    /// The digest of all that decides its bytes.
+    key: Digest,
+    digest: Digest,
+    size: u64,
+    inode: u64,
+    modified: (i64, i64),
+}
+
+impl Remembered {
+    fn of(written: &WrittenForm, key: Digest) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = fs_err::symlink_metadata(&written.path)?;
+        Ok(Self {
+            key,
+            digest: written.digest,
+            size: written.size,
+            inode: found.ino(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        })
+    }
+}
+
+fn state(output: &Path) -> String {
+    let absolute = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
+    let name = Digest::of(absolute.as_os_str().as_encoded_bytes());
+    format!("form-{}", name.hex())
+}
+
+/// The file at `output`, where nobody wrote to it since it was written from the same `key`.
+///
+/// # Errors
+/// The store fails.
+pub(crate) fn still_there(
+    store: &Store,
+    output: &Path,
+    key: &Digest,
+) -> Result<Option<WrittenForm>, WriteFormError> {
+    let Some(known) = store.state_get::<Remembered>(&state(output))? else {
+        return Ok(None);
+    };
+    let written = WrittenForm {
+        path: output.to_owned(),
+        digest: known.digest,
+        size: known.size,
+        linked: 0,
+        unchanged: true,
+    };
+    let same = Remembered::of(&written, *key).is_ok_and(|now| now == known);
+    let whole = fs_err::symlink_metadata(output).is_ok_and(|found| found.len() == known.size);
+    Ok((same && whole).then_some(written))
+}
+
+/// Remembers a file that was written from `key`.
+///
+/// # Errors
+/// The store fails.
+pub(crate) fn remember(
+    store: &Store,
+    written: &WrittenForm,
+    key: Digest,
+) -> Result<(), WriteFormError> {
+    let remembered = Remembered::of(written, key).map_err(|source| WriteFormError::Output {
+        path: written.path.clone(),
+        source,
+    })?;
+    Ok(store.state_put(&state(&written.path), &remembered)?)
 }
 
 /// A relocatable artifact cannot be written.
@@ -193,6 +266,7 @@ pub(crate) fn stage_file(
         digest,
         size,
         linked: 0,
+        unchanged: false,
     };
     // A file that somebody has open for writing cannot be started (`ETXTBSY`).
     let file = file.into_temp_path();

@@ -95,7 +95,9 @@ fn is_declared(tree: &Tree, path: &str, stem: &str) -> bool {
         || siblings.filter(|(at, _)| *at != path).any(|(at, text)| {
             let is_root = ["mod.rs", "lib.rs", "main.rs"]
                 .iter()
-                .any(|root| at.ends_with(&format!("/{root}")));
+                .any(|root| at.ends_with(&format!("/{root}")))
+                // Cargo makes a program of each of these.
+                || module(at).is_none();
             is_root && declared(text) || text.contains(&by_path)
         })
 }
@@ -165,11 +167,15 @@ mod tests {
             ("crates/a/tests/it/main.rs", "//! Tests.\nmod found;\n"),
             ("crates/a/tests/it/found.rs", ""),
             ("crates/a/tests/it/lost.rs", ""),
+            ("crates/a/benches/speed.rs", "//! Speed.\nmod found;\n"),
+            ("crates/a/benches/found/mod.rs", "//! Found.\n"),
+            ("crates/a/benches/lost/mod.rs", "//! Lost.\n"),
         ];
         let at = |path: &str| {
             format!("{path}: is compiled by nobody: no `mod lost;` in its parent module")
         };
         let expected = [
+            "crates/a/benches/lost/mod.rs",
             "crates/a/src/deep/lost.rs",
             "crates/a/src/lost.rs",
             "crates/a/tests/it/lost.rs",

@@ -82,9 +82,15 @@ fn view(part: &Part, layout: &Layout, level: TrimLevel) -> TrimView {
         compressed: 0,
         parts: Vec::new(),
     };
-    let Some(facts) = part.facts.as_ref().filter(|_| level <= TrimLevel::Safe) else {
+    let known = part.facts.as_ref().filter(|_| level <= TrimLevel::Safe);
+    let Some(facts) = known else {
+        let why = if part.facts.is_none() {
+            "the files of this form are not read for it"
+        } else {
+            "it depends on the project"
+        };
         view.unknown = Some(format!(
-            "it depends on the project; `unheck build --trim {level}` says what it leaves out"
+            "{why}; `unheck build --trim {level}` says what it leaves out"
         ));
         return view;
     };

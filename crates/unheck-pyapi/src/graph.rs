@@ -136,6 +136,8 @@ pub struct Graph<'r> {
     lazy: Vec<Lazy>,
     lazy_prefix: BTreeSet<(String, String)>,
     starred: BTreeSet<String>,
+    /// Who imports a module, at whatever time, where no rule takes the import away.
+    importers: BTreeMap<String, BTreeSet<String>>,
     exports: BTreeMap<String, BTreeSet<String>>,
     asked: BTreeSet<String>,
 }
@@ -164,6 +166,7 @@ impl<'r> Graph<'r> {
             lazy: Vec::new(),
             lazy_prefix: BTreeSet::new(),
             starred: BTreeSet::new(),
+            importers: BTreeMap::new(),
             exports: BTreeMap::new(),
             asked: BTreeSet::new(),
         }
@@ -253,7 +256,9 @@ impl<'r> Graph<'r> {
                     .entry(from.to_owned())
                     .or_default()
                     .push(reference.clone()),
-                When::Call | When::Attribute if self.follow == Follow::ImportTime => {}
+                When::Call | When::Attribute if self.follow == Follow::ImportTime => {
+                    self.note(from, reference);
+                }
                 When::Call => self.import(from, reference),
                 When::Attribute => self.lazily(from, reference, &references.texts),
             }
@@ -286,6 +291,7 @@ impl<'r> Graph<'r> {
         } else if self.is_ignored(from, module, member.as_deref()) {
             return;
         }
+        self.note(from, reference);
         let works = |(module, name): &(String, Option<String>)| {
             let there = self.known.contains_key(module) || self.rules.built_in.contains(module);
             // An accelerator of the standard library's has every name; others may be too old.
@@ -299,6 +305,18 @@ impl<'r> Graph<'r> {
             (Some("*"), _) => drop(self.starred.insert(module.clone())),
             (_, Some(member)) => self.chain_if_known(&member, from),
             _ => {}
+        }
+    }
+
+    fn note(&mut self, from: &str, reference: &Reference) {
+        let member = reference
+            .name
+            .as_ref()
+            .map(|name| format!("{}.{name}", reference.module));
+        let names = member.into_iter().chain([reference.module.clone()]);
+        for name in names.filter(|name| self.known.contains_key(name)) {
+            let importers = self.importers.entry(name).or_default();
+            importers.insert(from.to_owned());
         }
     }
 
@@ -464,11 +482,26 @@ impl<'r> Graph<'r> {
         }
     }
 
-    /// Modules that a rule holds back until something uses an attribute, and that nothing else
-    /// reached.
+    /// Modules that a rule holds back until something uses an attribute, and those that nothing
+    /// but such modules import.
     pub fn held_back(&self) -> BTreeSet<String> {
         let waiting = self.lazy.iter().filter(|one| one.by_rule);
-        waiting.map(|one| one.target.clone()).collect()
+        let mut held: BTreeSet<String> = waiting.map(|one| one.target.clone()).collect();
+        held.retain(|name| {
+            let importers = self.importers.get(name);
+            importers.is_none_or(|importers| importers.is_subset(&BTreeSet::from([name.clone()])))
+        });
+        loop {
+            let more = self
+                .importers
+                .iter()
+                .filter(|(name, importers)| !held.contains(*name) && importers.is_subset(&held));
+            let more: Vec<String> = more.map(|(name, _)| name.clone()).collect();
+            if more.is_empty() {
+                return held;
+            }
+            held.extend(more);
+        }
     }
 
     /// What became true since: attributes that lazy imports wait for, `from m import *`.

@@ -184,9 +184,17 @@ impl Notes {
                 let Ok(path) = TreePath::new(line.trim_start_matches('/')) else {
                     continue;
                 };
-                let place = view.resolve(&source_of(&path));
+                let path = source_of(&path);
+                let place = view.resolve(&path);
                 let place = place.filter(|place| view.host_path(place).is_some());
-                found.extend(place.filter(|place| !place.is_under(APP_DIR)).map(untagged));
+                // The link and what it leads to: a program knows the one, and opens the other.
+                let link = place.as_ref().and(view.get(&path)).map(|_| path);
+                let places = place.into_iter().chain(link);
+                found.extend(
+                    places
+                        .filter(|place| !place.is_under(APP_DIR))
+                        .map(untagged),
+                );
             }
         }
         Ok(found)

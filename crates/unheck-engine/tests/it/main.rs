@@ -20,3 +20,4 @@ mod sizes;
 mod store;
 mod suites;
 mod support;
+mod trim;

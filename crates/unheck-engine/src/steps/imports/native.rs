@@ -163,8 +163,10 @@ impl<'a> Closure<'a> {
             .objects
             .iter()
             .filter(|(path, _)| {
+                // A plug-in of OpenSSL's is no reason to have OpenSSL.
+                let by_rule = rules::all().file.iter().any(|rule| rule.is_of(path));
                 let node = self.tree.get(path);
-                node.is_some_and(|node| !self.is_candidate(path, node))
+                !by_rule && node.is_some_and(|node| !self.is_candidate(path, node))
             })
             .map(|(path, _)| path.clone())
             .collect();

@@ -395,14 +395,16 @@ fn what_a_run_tried_for_nothing_is_no_root() {
                 "shutil.py",
                 "try:\n    import bz2\nexcept ImportError:\n    pass\n",
             )
-            .stdlib("bz2.py", "")
-            .stdlib("late.py", "");
+            .stdlib("bz2.py", "import _bz2, os\n")
+            .stdlib("_bz2.py", "")
+            .stdlib("late.py", "def f():\n    import os\n")
+            .stdlib("os.py", "");
         kit.level = TrimLevel::Traced;
-        let opened = ["shutil.py", "bz2.py", "late.py"];
+        let opened = ["shutil.py", "bz2.py", "_bz2.py", "late.py", "os.py"];
         kit.profile.opened = opened.map(|name| path(&format!("{STDLIB}/{name}"))).into();
         kit
     };
-    assert_eq!(kit("").gone(), ["bz2.py"]);
+    assert_eq!(kit("").gone(), ["_bz2.py", "bz2.py"]);
     assert!(kit("import bz2\n").gone().is_empty());
     assert!(
         kit("import shutil\nshutil.unpack_archive(x)\n")
@@ -667,6 +669,12 @@ fn with_libraries(app: &str) -> Kit {
             "",
         )
         .deb(
+            "openssl-provider-legacy",
+            &format!("{LIBRARIES}/ossl-modules/legacy.so"),
+            "rule openssl-config: x",
+            elf("legacy.so", &["libcrypto.so.3"]),
+        )
+        .deb(
             "libgcc-s1",
             &format!("{LIBRARIES}/libgcc_s.so.1"),
             "rule thread-cancellation: x",
@@ -701,6 +709,7 @@ fn libraries_go_with_the_last_object_that_needs_them() {
         "libssl.so.3",
         "libcrypto.so.3",
         "openssl.cnf",
+        "legacy.so",
         "status.d/openssl",
         "openssl/copyright",
         "status.d/libssl3t64",

@@ -9,26 +9,23 @@ use crate::scan::{NativeUse, is_test_path};
 use crate::tree::Origin;
 
 impl<W: World> Closer<'_, W> {
-    /// Serves what is still open with packages that the Contents index names.
+    /// Serves what is still open with packages that are named after the library, then with what the
+    /// needing packages depend on, and last with packages that the Contents index names.
     pub(super) fn ask_contents(
         &mut self,
         open: Vec<(Shipped, String)>,
     ) -> Result<(), CloseError<W::Error>> {
-        if open.is_empty() {
+        let named = self.world.named_after(&sonames(&open))?;
+        self.learn_best(&named)?;
+        let left = self.unserved(open)?;
+        self.learn_dependencies(&left)?;
+        let left = self.unserved(left)?;
+        if left.is_empty() {
             return Ok(());
         }
-        let names: BTreeSet<String> = open.iter().map(|(_, soname)| soname.clone()).collect();
-        let providers = self.world.providers(&names)?;
-        let chosen: BTreeSet<String> = names
-            .iter()
-            .filter_map(|name| self.best(&providers, name))
-            .map(|(package, _)| package)
-            .collect();
-        self.world.prepare(&chosen)?;
-        for package in &chosen {
-            self.learn(package)?;
-        }
-        for (shipped, soname) in open {
+        let providers = self.world.providers(&sonames(&left))?;
+        self.learn_best(&providers)?;
+        for (shipped, soname) in left {
             if self.serve(&shipped, &soname)? || self.alternative(&providers, &shipped, &soname)? {
                 continue;
             }
@@ -42,6 +39,60 @@ impl<W: World> Closer<'_, W> {
             if !self.unmet.contains(&unmet) {
                 self.unmet.push(unmet);
             }
+        }
+        Ok(())
+    }
+
+    /// What no package that is known by now serves.
+    fn unserved(
+        &mut self,
+        open: Vec<(Shipped, String)>,
+    ) -> Result<Vec<(Shipped, String)>, CloseError<W::Error>> {
+        let mut left = Vec::new();
+        for (shipped, soname) in open {
+            if !self.serve(&shipped, &soname)? {
+                left.push((shipped, soname));
+            }
+        }
+        Ok(left)
+    }
+
+    /// Learns the libraries that packages depend on whose own objects are still open.
+    fn learn_dependencies(
+        &mut self,
+        open: &[(Shipped, String)],
+    ) -> Result<(), CloseError<W::Error>> {
+        let is_library = |name: &String| {
+            let section = self.world.describe(name).map(|(section, _)| section);
+            section.is_some_and(|section| section.ends_with("libs"))
+        };
+        let packages: BTreeSet<String> = open
+            .iter()
+            .filter_map(|(shipped, _)| match &shipped.origin {
+                Origin::Deb(package) => Some(self.world.depends(package)),
+                _ => None,
+            })
+            .flatten()
+            .flatten()
+            .filter(is_library)
+            .collect();
+        self.world.prepare(&packages)?;
+        for package in &packages {
+            self.learn(package)?;
+        }
+        Ok(())
+    }
+
+    /// Learns the package to take each library from.
+    fn learn_best(&mut self, providers: &Providers) -> Result<(), CloseError<W::Error>> {
+        let chosen: BTreeSet<String> = providers
+            .keys()
+            .filter_map(|name| self.best(providers, name))
+            .map(|(package, _)| package)
+            .collect();
+        self.world.prepare(&chosen)?;
+        for package in &chosen {
+            self.learn(package)?;
         }
         Ok(())
     }
@@ -139,14 +190,34 @@ impl<W: World> Closer<'_, W> {
                 open.push((origin, one));
             }
         }
-        let patterns: BTreeSet<String> = open
-            .iter()
-            .flat_map(|(_, one)| one.names.iter().flat_map(|name| patterns(name)))
-            .collect();
-        if patterns.is_empty() {
-            return Ok(());
+        self.learn_best(&self.world.named_after(&all_patterns(&open))?)?;
+        let mut left = Vec::new();
+        for (origin, one) in open {
+            if !self.serve_native(origin, one)? {
+                left.push((origin, one));
+            }
         }
-        let providers = self.world.providers(&patterns)?;
+        let open = left;
+        let patterns = all_patterns(&open);
+        if patterns.is_empty() {
+            return self.drain();
+        }
+        // These names are what source code may open: without the index, which is told, packages
+        // that are named after them must do. What objects need is never left to that.
+        let mut nobody = "no package of the suite has";
+        let providers = match self.world.providers(&patterns) {
+            Ok(providers) => providers,
+            Err(error) => {
+                let Some(trouble) = self.world.index_trouble(&error) else {
+                    return Err(error.into());
+                };
+                self.closure.notes.push(format!(
+                    "libraries that source code opens by name were not all looked up: {trouble}"
+                ));
+                nobody = "no package that is named after it has";
+                Providers::new()
+            }
+        };
         for (origin, one) in open {
             match self.native_provider(&providers, one) {
                 Some((package, path)) => {
@@ -155,7 +226,7 @@ impl<W: World> Closer<'_, W> {
                     self.ship(&package, &path, &reason(&path, one))?;
                 }
                 None => self.closure.notes.push(format!(
-                    "{origin} may open {} (`{}`), which no package of the suite has",
+                    "{origin} may open {} (`{}`), which {nobody}",
                     one.names.join(" or "),
                     place(one)
                 )),
@@ -281,6 +352,15 @@ fn patterns(name: &str) -> Vec<String> {
         return vec![base.to_owned()];
     }
     vec![format!("{stem}.so.*")]
+}
+
+fn all_patterns(uses: &[(&Origin, &NativeUse)]) -> BTreeSet<String> {
+    let names = uses.iter().flat_map(|(_, one)| &one.names);
+    names.flat_map(|name| patterns(name)).collect()
+}
+
+fn sonames(open: &[(Shipped, String)]) -> BTreeSet<String> {
+    open.iter().map(|(_, soname)| soname.clone()).collect()
 }
 
 /// `libx.so.1` but not `libx.so` nor `libx.so.1.2.3`: a name that objects are needed by.

@@ -73,6 +73,17 @@ pub trait World {
     /// # Errors
     /// When the Contents index cannot be had.
     fn providers(&self, file_names: &BTreeSet<String>) -> Result<Providers, Self::Error>;
+
+    /// The same without the Contents index: packages that are named after the library (Debian
+    /// Policy 8.1) and have it. A name that ends in `*` finds nothing.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    fn named_after(&self, file_names: &BTreeSet<String>) -> Result<Providers, Self::Error>;
+
+    /// What is wrong with the Contents index, where an error says that the mirror does not have
+    /// the one that its signed list names.
+    fn index_trouble(&self, error: &Self::Error) -> Option<String>;
 }
 
 /// What must run.

@@ -11,15 +11,21 @@ struct FakeDeb {
     files: Vec<(&'static str, DebFile)>,
 }
 
+/// The Contents index is another one than was signed.
+#[derive(Debug, PartialEq, Eq)]
+struct NoIndex;
+
 #[derive(Default)]
 struct FakeWorld {
     debs: BTreeMap<&'static str, FakeDeb>,
+    /// Whether the mirror has another Contents index than was signed.
+    other_index: bool,
     /// How often the Contents index was asked.
     asked: std::cell::Cell<u32>,
 }
 
 impl World for FakeWorld {
-    type Error = std::convert::Infallible;
+    type Error = NoIndex;
 
     fn has(&self, package: &str) -> bool {
         self.debs.contains_key(package)
@@ -60,6 +66,9 @@ impl World for FakeWorld {
 
     fn providers(&self, names: &BTreeSet<String>) -> Result<Providers, Self::Error> {
         self.asked.set(self.asked.get() + 1);
+        if self.other_index {
+            return Err(NoIndex);
+        }
         let mut found: Providers = BTreeMap::new();
         for (package, deb) in &self.debs {
             for (path, _) in &deb.files {
@@ -79,6 +88,25 @@ impl World for FakeWorld {
             }
         }
         Ok(found)
+    }
+
+    fn named_after(&self, names: &BTreeSet<String>) -> Result<Providers, Self::Error> {
+        let mut found: Providers = BTreeMap::new();
+        for name in names {
+            let package = name.replace(".so.", "");
+            let files = self.debs.get(package.as_str()).into_iter();
+            for (path, _) in files.flat_map(|deb| &deb.files) {
+                if path.ends_with(&format!("/{name}")) {
+                    let place = (package.clone(), at(path));
+                    found.entry(name.clone()).or_default().push(place);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn index_trouble(&self, NoIndex: &Self::Error) -> Option<String> {
+        Some("another index".to_owned())
     }
 }
 
@@ -204,7 +232,7 @@ fn wheel_object(path: &str, needed: &[&str]) -> Shipped {
 }
 
 /// One line per file: package, `*` when it is in the base, path, reason.
-fn dump(result: Result<Closure, CloseError<std::convert::Infallible>>) -> String {
+fn dump(result: Result<Closure, CloseError<NoIndex>>) -> String {
     match result {
         Ok(closure) => closure
             .debs
@@ -222,7 +250,7 @@ fn dump(result: Result<Closure, CloseError<std::convert::Infallible>>) -> String
             })
             .collect::<Vec<_>>()
             .join("\n"),
-        Err(CloseError::World(never)) => match never {},
+        Err(CloseError::World(NoIndex)) => "the Contents index is another one\n".to_owned(),
         Err(CloseError::Unmet(list)) => list
             .iter()
             .map(|unmet| format!("{unmet} | {}", unmet.hints().join("; ")))
@@ -416,6 +444,42 @@ fn a_wheel_that_brings_the_library_it_opens_gets_no_other() {
     );
     let closure = close(&world, &request).map_err(|_| ()).expect("closure");
     assert!(!closure.debs.contains_key("libsndfile1"));
+}
+
+#[test]
+fn without_the_index_libraries_opened_by_name_come_from_packages_named_after_them() {
+    let mut world = world();
+    world.other_index = true;
+    world.debs.insert(
+        "libmagic1",
+        library(vec![(
+            "usr/lib/x86_64-linux-gnu/libmagic.so.1",
+            elf("libmagic.so.1", &[]),
+        )]),
+    );
+    let mut opened = request();
+    opened.native.push(opens(&["libmagic.so.1"]));
+    opened.native.push(opens(&["libnowhere.so.1"]));
+    let closure = close(&world, &opened).map_err(|_| ()).expect("closure");
+    assert!(closure.debs.contains_key("libmagic1"));
+    assert_eq!(
+        closure.notes,
+        [
+            "distribution demo may open libnowhere.so.1 (`site/demo/load.py:7`), which no package that is named after it has",
+            "libraries that source code opens by name were not all looked up: another index",
+        ]
+    );
+    // What an object needs is no guess.
+    let mut needing = request();
+    needing.objects.push(Shipped {
+        path: at("site/x.so"),
+        origin: Origin::Distribution("demo".to_owned()),
+        object: Arc::new(object(None, &["libmagic.so.1", "libother.so.1"])),
+    });
+    assert!(matches!(
+        close(&world, &needing),
+        Err(CloseError::World(NoIndex))
+    ));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod contents;
 mod mirror;
+mod naming;
 mod suites;
 mod world;
 

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use unheck_base::{Digest, TreePath};
 use unheck_deb::archive::{DebError, Entry, EntryKind, Limits, Visitor, read_deb};
+use unheck_store::fetch::SourceError;
 use unheck_store::{Member, Pack, PackError, PackKind, PackWriter, Store, StoreError};
 
 use super::contents::{ContentsError, Libraries};
 use super::mirror::Mirror;
+use super::naming::package_names;
 use super::suites::{Listed, Suites};
 use super::usrmerge;
 use crate::close::{DebFacts, DebFile, Providers, World};
@@ -303,6 +305,58 @@ impl World for DebWorld<'_> {
             places.dedup();
         }
         Ok(found)
+    }
+
+    fn named_after(&self, file_names: &BTreeSet<String>) -> Result<Providers, WorldError> {
+        let candidates: BTreeMap<&String, Vec<String>> = file_names
+            .iter()
+            .map(|name| (name, package_names(name)))
+            .map(|(name, mut packages)| {
+                packages.retain(|package| self.listed(package).is_some());
+                (name, packages)
+            })
+            .collect();
+        self.prepare(&candidates.values().flatten().cloned().collect())?;
+        let mut found = Providers::new();
+        for (name, packages) in candidates {
+            for package in packages {
+                let facts = self.facts(&package)?;
+                let places = facts
+                    .files
+                    .keys()
+                    .filter(|path| path.file_name() == name)
+                    .map(|path| (package.clone(), path.clone()));
+                let places: Vec<_> = places.collect();
+                if !places.is_empty() {
+                    found.entry(name.clone()).or_default().extend(places);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn index_trouble(&self, error: &WorldError) -> Option<String> {
+        let WorldError::Net(NetError::Fetch(failed)) = error else {
+            return None;
+        };
+        let other = failed.failures.iter().all(|failure| {
+            failure.reason.is_not_found()
+                || matches!(
+                    failure.reason,
+                    SourceError::WrongDigest { .. } | SourceError::WrongSize { .. }
+                )
+        });
+        let labels: Vec<&str> = failed
+            .failures
+            .iter()
+            .map(|failure| failure.label.as_str())
+            .collect();
+        other.then(|| {
+            format!(
+                "the mirror has another index than its signed list names: {}",
+                labels.join(", ")
+            )
+        })
     }
 }
 

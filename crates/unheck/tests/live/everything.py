@@ -50,7 +50,8 @@ def facts(arguments):
         "prefix": sys.prefix,
         "path": sys.path,
         "child": json.loads(child("-c", program)),
-        "isolated child": child("-I", "-c", "import ssl; print(ssl.OPENSSL_VERSION)"),
+        # It ignores the variable that keeps bytecode out of the tree.
+        "isolated child": child("-I", "-B", "-c", "import ssl; print(ssl.OPENSSL_VERSION)"),
         "module child": child("-m", "json.tool", "--help").split("\n")[0][:6],
         "spawn": pooled("spawn"),
         "forkserver": pooled("forkserver"),

@@ -1,4 +1,5 @@
-//! Writers of relocatable artifacts. Start at [`write_form`].
+//! Writers of relocatable artifacts. Start at [`stage_file`] (archives and
+//! executables) and [`lay_out`] (directories).
 //!
 //! What is below the app is on disk in the store, unpacked once for a lock ([`stage`]); the app's
 //! own files, the launch description and the lists come from memory or from where they are.

@@ -7,6 +7,7 @@ use unheck_base::{Digest, Hasher, TreePath, TreePathError};
 
 use super::{Kind, Project};
 use crate::explain::{Class, Explain};
+use crate::form::{Format, MANIFEST_PATH, kind_of};
 use crate::lock::LOCK_FILE;
 
 /// One file or link of the app.
@@ -160,9 +161,12 @@ const NEVER: &[&str] = &[
     "/dist",
     "*.oci.tar",
     "*.oci",
+    "/*.tar.zst",
+    "/*.tar.gz",
     "Dockerfile*",
     "/unheck.toml",
     "/unheck.sizes.toml",
+    "/unheck.trace",
     "/uv.lock",
     "/pylock*.toml",
     "/.python-version",
@@ -226,7 +230,8 @@ pub fn app_files(project: &Project) -> Result<AppFiles, AppFilesError> {
         .parents(false)
         .follow_links(false)
         .filter_entry(move |entry| {
-            entry.depth() == 0 || !never.matched(entry.path(), is_dir(entry)).is_ignore()
+            entry.depth() == 0
+                || !(never.matched(entry.path(), is_dir(entry)).is_ignore() || was_built(entry))
         })
         .build();
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| AppFilesError::Read {
@@ -264,6 +269,21 @@ pub fn app_files(project: &Project) -> Result<AppFiles, AppFilesError> {
     found.files.sort_by(|one, other| one.path.cmp(&other.path));
     found.secrets.sort();
     Ok(found)
+}
+
+/// Whether it is what unheck built before, which must not grow by itself with each build.
+fn was_built(entry: &ignore::DirEntry) -> bool {
+    let path = entry.path();
+    if is_dir(entry) {
+        return path.join(MANIFEST_PATH).is_file();
+    }
+    let executable = entry.metadata().is_ok_and(|metadata| {
+        use std::os::unix::fs::PermissionsExt as _;
+        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
+    });
+    executable
+        && kind_of(path).is_ok_and(|kind| kind == Format::Exe)
+        && unheck_launcher::ExeFile::open(path).is_ok()
 }
 
 fn is_dir(entry: &ignore::DirEntry) -> bool {

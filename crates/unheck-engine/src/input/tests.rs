@@ -147,6 +147,30 @@ fn exclude_and_include_are_the_users_last_word() {
 }
 
 #[test]
+fn what_was_built_and_recorded_is_no_part_of_the_app() {
+    let directory = project(&[
+        ("pyproject.toml", PYPROJECT),
+        ("main.py", ""),
+        ("unheck.trace", ""),
+        ("unheck.sizes.toml", ""),
+        ("shop.tar.zst", ""),
+        ("data/shop.tar.zst", ""),
+        ("built/usr/share/unheck/manifest.json", "{}"),
+        ("built/bin/shop", ""),
+        ("usr/share/other/manifest.json", "{}"),
+    ]);
+    let found = app_files(&read(directory.path()).expect("project")).expect("files");
+    let names: Vec<_> = found.files.iter().map(|file| file.path.as_str()).collect();
+    let expected = [
+        "data/shop.tar.zst",
+        "main.py",
+        "pyproject.toml",
+        "usr/share/other/manifest.json",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
 fn links_out_of_the_project_and_pipes_are_refused() {
     let directory = project(&[("pyproject.toml", PYPROJECT)]);
     std::os::unix::fs::symlink("/etc/passwd", directory.path().join("leak")).expect("link");

@@ -548,3 +548,21 @@ fn an_entry_that_no_launcher_can_start_is_told() {
     hint: start a module of Python, such as `--entry 'python -m NAME'`, or build an image with `--format image`
     ");
 }
+
+#[test]
+fn what_was_built_into_the_project_is_no_part_of_the_next_build() {
+    let fixture = fixture();
+    for (format, output) in [("dir", "here"), ("exe", "app.bin")] {
+        let mut run = form(&fixture, format, output);
+        run.output = run.project.join(output);
+        fixture.built(&run);
+        let first = describe(&run.output).unwrap();
+        fixture.built(&run);
+        let second = describe(&run.output).unwrap();
+        assert_eq!(first.digest, second.digest, "{format}");
+        let names = |found: &unheck_engine::form::Described| {
+            found.manifest.files.keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(names(&first), names(&second));
+    }
+}

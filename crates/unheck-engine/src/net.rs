@@ -106,13 +106,32 @@ fn is_other_file(failure: &unheck_store::fetch::FetchFailure) -> bool {
 
 /// The network, the store it fills and the reporter it tells.
 pub struct Net {
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
     plain: Arc<dyn Transport>,
     authenticated: Option<Arc<dyn Transport>>,
     store: Store,
     reporter: Arc<dyn Reporter>,
     offline: bool,
     options: FetchOptions,
+}
+
+/// The runtime of all downloads. When it is dropped every download has ended one way or the other;
+/// what is left are idle connections and lookups of names, seconds of them, which nobody waits for.
+struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Runtime {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let runtime = self.0.as_ref().expect("taken when it is dropped only");
+        runtime.block_on(future)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl NetError {
@@ -136,7 +155,7 @@ impl Net {
         let plain = WebTransport::new(&HttpOptions::default())
             .map_err(|error| NetError::Client(error.to_string()))?;
         Ok(Self {
-            runtime,
+            runtime: Runtime(Some(runtime)),
             plain: Arc::new(plain),
             authenticated: None,
             store,

@@ -140,9 +140,12 @@ impl Bench {
             command.env_remove(name);
         }
         let cold = measure(&mut command);
+        let passed = link.passed();
         let (bytes, download) = self.download_again(Some(&link));
         let note = format!(
-            "{:.1} MB came; the same bytes alone take {:.2} s on that link",
+            "{:.1} MB came, index pages among them: {:.2} s of that link; the {:.1} MB of the lock alone take {:.2} s on it",
+            mb(passed),
+            passed as f64 / LINK,
             mb(bytes),
             download.as_secs_f64()
         );

@@ -6,6 +6,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ const CHUNK: usize = 16 << 10;
 pub(crate) struct Link {
     /// What a client is told as its proxy.
     pub(crate) url: String,
+    pace: Arc<Pace>,
 }
 
 impl Link {
@@ -26,15 +28,22 @@ impl Link {
         let pace = Arc::new(Pace {
             bytes_per_second,
             free: Mutex::new(Instant::now()),
+            passed: AtomicU64::new(0),
         });
+        let shared = Arc::clone(&pace);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let pace = Arc::clone(&pace);
+                let pace = Arc::clone(&shared);
                 // A connection that breaks is its client's trouble, which the client tells.
                 std::thread::spawn(move || serve(client, &pace).ok());
             }
         });
-        Self { url }
+        Self { url, pace }
+    }
+
+    /// Bytes that went to clients.
+    pub(crate) fn passed(&self) -> u64 {
+        self.pace.passed.load(Ordering::Relaxed)
     }
 }
 
@@ -42,11 +51,13 @@ impl Link {
 struct Pace {
     bytes_per_second: f64,
     free: Mutex<Instant>,
+    passed: AtomicU64,
 }
 
 impl Pace {
     /// Waits until so many bytes are through.
     fn pass(&self, bytes: usize) {
+        self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
         let took = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second);
         let until = {
             let mut free = self.free.lock().expect("no panic while held");

@@ -17,9 +17,10 @@ use crate::tree::{Node, Tree};
 /// Longest object that is looked into.
 const MAX_OBJECT: u64 = 1 << 30;
 
-/// Packages of other families than Debian, by soname: RHEL 8 to 10 and Fedora, Alpine 3.20,
-/// openSUSE Leap 15 and Tumbleweed, as their package indexes name them. Empty where a family has
-/// no library of that soname. Debian's come from the lock, and from here where it has none.
+/// Packages of other families than Debian, by soname, for hints: the names that RHEL 8 to 10 and
+/// Fedora, Alpine 3.20, openSUSE Leap 15 and Tumbleweed use, from knowledge of them and not read
+/// off their indexes. Empty where a family has no library of that soname. Debian's come from the
+/// lock, and from here where it has none.
 const PACKAGES: &[(&str, [&str; 4])] = &[
     // soname, [debian, rhel, suse, alpine]
     ("libX11.so.6", ["libx11-6", "libX11", "libX11-6", "libx11"]),

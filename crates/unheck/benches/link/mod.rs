@@ -4,8 +4,9 @@
 //! Knows `CONNECT` and absolute addresses (RFC 9110, section 9.3.6; RFC 9112, section 3.2.2), one request for each
 //! connection, and serves this machine alone.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ impl Link {
             bytes_per_second,
             free: Mutex::new(Instant::now()),
             passed: AtomicU64::new(0),
+            known: Mutex::default(),
         });
         let shared = Arc::clone(&pace);
         std::thread::spawn(move || {
@@ -52,9 +54,24 @@ struct Pace {
     bytes_per_second: f64,
     free: Mutex<Instant>,
     passed: AtomicU64,
+    /// Addresses of servers: hundreds of lookups at once lose some, at five seconds each.
+    known: Mutex<BTreeMap<String, SocketAddr>>,
 }
 
 impl Pace {
+    /// The address of a server, looked up once; others wait for the answer meanwhile.
+    fn resolve(&self, name: String) -> io::Result<SocketAddr> {
+        let mut known = self.known.lock().expect("no panic while held");
+        if let Some(address) = known.get(&name) {
+            return Ok(*address);
+        }
+        let address = name.to_socket_addrs()?.next();
+        let address =
+            address.ok_or_else(|| io::Error::other(format!("`{name}` has no address")))?;
+        known.insert(name, address);
+        Ok(address)
+    }
+
     /// Waits until so many bytes are through.
     fn pass(&self, bytes: usize) {
         self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -93,7 +110,7 @@ fn serve(client: TcpStream, pace: &Pace) -> io::Result<()> {
     } else {
         format!("{authority}:80")
     };
-    let mut server = TcpStream::connect(address)?;
+    let mut server = TcpStream::connect(pace.resolve(address)?)?;
     if tunnel {
         (&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
     } else {

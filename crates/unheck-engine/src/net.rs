@@ -97,7 +97,7 @@ impl Explain for NetError {
 }
 
 /// Whether a download came whole and was another file than the one wanted.
-fn is_other_file(failure: &unheck_store::fetch::FetchFailure) -> bool {
+pub(crate) fn is_other_file(failure: &unheck_store::fetch::FetchFailure) -> bool {
     matches!(
         failure.reason,
         SourceError::WrongDigest { .. } | SourceError::WrongSize { .. }

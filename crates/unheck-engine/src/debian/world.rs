@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use unheck_base::{Digest, TreePath};
 use unheck_deb::archive::{DebError, Entry, EntryKind, Limits, Visitor, read_deb};
-use unheck_store::fetch::SourceError;
 use unheck_store::{Member, Pack, PackError, PackKind, PackWriter, Store, StoreError};
 
 use super::contents::{ContentsError, Libraries};
@@ -15,7 +14,7 @@ use super::suites::{Listed, Suites};
 use super::usrmerge;
 use crate::close::{DebFacts, DebFile, Providers, World};
 use crate::explain::{Class, Explain};
-use crate::net::{Net, NetError, Want};
+use crate::net::{Net, NetError, Want, is_other_file};
 use crate::platform::Platform;
 use crate::scan::{ScanError, scan_pack};
 
@@ -281,6 +280,10 @@ impl World for DebWorld<'_> {
                 Ok((want.digest, (package, want)))
             })
             .collect::<Result<_, WorldError>>()?;
+        // Most calls ask for what is known; they must cost no thread.
+        if wants.is_empty() {
+            return Ok(());
+        }
         let looked = self.look_while_fetching(&wants)?;
         self.facts
             .lock()
@@ -339,13 +342,10 @@ impl World for DebWorld<'_> {
         let WorldError::Net(NetError::Fetch(failed)) = error else {
             return None;
         };
-        let other = failed.failures.iter().all(|failure| {
-            failure.reason.is_not_found()
-                || matches!(
-                    failure.reason,
-                    SourceError::WrongDigest { .. } | SourceError::WrongSize { .. }
-                )
-        });
+        let other = failed
+            .failures
+            .iter()
+            .all(|failure| failure.reason.is_not_found() || is_other_file(failure));
         let labels: Vec<&str> = failed
             .failures
             .iter()

@@ -296,20 +296,28 @@ fn is_record(path: &TreePath) -> bool {
             .is_some_and(|parent| parent.as_str().ends_with(".dist-info"))
 }
 
+/// The type of the layer with the number `number`, from 0.
+///
+/// # Errors
+/// [`InsideError::MediaType`] when it is not known.
+pub(crate) fn layer_media_type(
+    descriptor: &Descriptor,
+    number: usize,
+) -> Result<LayerMediaType, InsideError> {
+    let parsed = descriptor.media_type.parse();
+    parsed.map_err(|_| InsideError::MediaType {
+        number: number + 1,
+        media_type: descriptor.media_type.clone(),
+    })
+}
+
 fn read(
     opened: &Opened,
     descriptor: &Descriptor,
     (number, name): (usize, String),
     seen: &mut Seen,
 ) -> Result<InsideLayer, InsideError> {
-    let media_type: LayerMediaType =
-        descriptor
-            .media_type
-            .parse()
-            .map_err(|_| InsideError::MediaType {
-                number: number + 1,
-                media_type: descriptor.media_type.clone(),
-            })?;
+    let media_type = layer_media_type(descriptor, number)?;
     let blob = opened.blob(descriptor)?;
     let options = ReadOptions {
         media_type,

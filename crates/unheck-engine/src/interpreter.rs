@@ -3,7 +3,7 @@
 use crate::debian::{Suites, parse_glibc};
 use crate::explain::{Class, Explain};
 use crate::layout::minor;
-use crate::lock::{Interpreter, Provider};
+use crate::lock::Interpreter;
 use crate::platform::Platform;
 
 /// A Debian interpreter: what goes into the lock, and its packages.
@@ -91,14 +91,7 @@ const EXPECTED: &[(&str, &str, &str)] = &[
 /// The interpreter that a suite most probably has.
 pub(crate) fn expected(suite: &str) -> Option<Interpreter> {
     let (_, version, glibc) = EXPECTED.iter().find(|(name, _, _)| *name == suite)?;
-    Some(Interpreter {
-        provider: Provider::Debian,
-        version: (*version).to_owned(),
-        glibc: (*glibc).to_owned(),
-        archive: None,
-        prefix: None,
-        prefix_digest: None,
-    })
+    Some(Interpreter::debian(*version, *glibc))
 }
 
 /// The glibc of the suites, as `major.minor`.
@@ -180,14 +173,7 @@ pub fn choose(
         packages.push("python3-distutils".to_owned());
     }
     Ok(DebianPython {
-        interpreter: Interpreter {
-            provider: Provider::Debian,
-            version: full.clone(),
-            glibc: format!("{major_glibc}.{minor_glibc}"),
-            archive: None,
-            prefix: None,
-            prefix_digest: None,
-        },
+        interpreter: Interpreter::debian(full, format!("{major_glibc}.{minor_glibc}")),
         packages,
     })
 }

@@ -3,7 +3,7 @@
 use unheck_base::Digest;
 
 use super::hook::{build_lock, only_wheel, read_answer, trace};
-use crate::lock::{Hashes, Interpreter, Provider, Target, Wheel};
+use crate::lock::{Hashes, Interpreter, Target, Wheel};
 use crate::platform::Platform;
 
 fn wheel(name: &str) -> Wheel {
@@ -81,14 +81,7 @@ fn a_trace_has_no_frames_of_the_driver() {
 
 #[test]
 fn the_backend_is_installed_into_the_interpreter_and_nothing_else() {
-    let interpreter = Interpreter {
-        provider: Provider::Debian,
-        version: "3.13.5".to_owned(),
-        glibc: "2.41".to_owned(),
-        archive: None,
-        prefix: None,
-        prefix_digest: None,
-    };
+    let interpreter = Interpreter::debian("3.13.5", "2.41");
     let target = Target {
         platform: Platform::LinuxAmd64,
         interpreter,

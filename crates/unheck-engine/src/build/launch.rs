@@ -253,17 +253,10 @@ fn environment(relocated: &Relocated, env: &BTreeMap<String, String>) -> Vec<Var
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::{Interpreter, Provider};
+    use crate::lock::Interpreter;
 
     fn layout() -> Layout {
-        Layout::of(&Interpreter {
-            provider: Provider::Debian,
-            version: "3.13.5".to_owned(),
-            glibc: "2.41".to_owned(),
-            archive: None,
-            prefix: None,
-            prefix_digest: None,
-        })
+        Layout::of(&Interpreter::debian("3.13.5", "2.41"))
     }
 
     fn path(text: &str) -> TreePath {

@@ -198,12 +198,17 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Brings what the lock names into the store.
+    fn fetch(&self) -> Result<(), BuildError> {
+        let session = self.session;
+        let wanted = wants(session, self.lock);
+        Ok(session.stage(Stage::Fetch, "blobs", || session.net.fetch(wanted))?)
+    }
+
     /// Runs the commands of the request and adds what they open to the project's profile.
     fn record(&self) -> Result<(), BuildError> {
         let session = self.session;
-        session.stage(Stage::Fetch, "blobs", || {
-            session.net.fetch(wants(session, self.lock))
-        })?;
+        self.fetch()?;
         let here = crate::platform::Platform::host();
         let targets = &self.lock.plan.targets;
         let target = targets.iter().find(|target| Some(target.platform) == here);
@@ -224,9 +229,7 @@ impl Attempt<'_> {
         let Self {
             session, request, ..
         } = *self;
-        session.stage(Stage::Fetch, "blobs", || {
-            session.net.fetch(wants(session, self.lock))
-        })?;
+        self.fetch()?;
         let target = request
             .lock
             .platforms
@@ -281,9 +284,7 @@ impl Attempt<'_> {
         let Self {
             session, request, ..
         } = *self;
-        session.stage(Stage::Fetch, "blobs", || {
-            session.net.fetch(wants(session, self.lock))
-        })?;
+        self.fetch()?;
         let mut findings = secrets(self.app);
         let mut platforms = Vec::new();
         let mut targets = Vec::new();

@@ -12,12 +12,11 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use unheck_base::TreePath;
 use unheck_elf::Object;
-use unheck_oci::image::LayerMediaType;
 use unheck_oci::layer_reader::{LayerEntry, Limits, NodeKind, ReadOptions, read_layer};
 use unheck_oci::open::{Opened, OpenedImage};
 
 use crate::explain::{Class, Explain};
-use crate::inside::InsideError;
+use crate::inside::{InsideError, layer_media_type};
 use crate::roots::{Elf, IndexNode, LayerIndex};
 use crate::verify::view::View;
 
@@ -262,14 +261,7 @@ impl ImageRoot {
         let mut layers = Layers::default();
         for (number, descriptor) in image.manifest.layers.iter().enumerate() {
             layers.number = number;
-            let media_type: LayerMediaType =
-                descriptor
-                    .media_type
-                    .parse()
-                    .map_err(|_| InsideError::MediaType {
-                        number: number + 1,
-                        media_type: descriptor.media_type.clone(),
-                    })?;
+            let media_type = layer_media_type(descriptor, number)?;
             let options = ReadOptions {
                 media_type,
                 diff_id: None,

@@ -164,6 +164,20 @@ pub struct Interpreter {
     pub prefix_digest: Option<Digest>,
 }
 
+impl Interpreter {
+    /// One of Debian's packages: `3.13.5` with the glibc `2.41`.
+    pub fn debian(version: impl Into<String>, glibc: impl Into<String>) -> Self {
+        Self {
+            provider: Provider::Debian,
+            version: version.into(),
+            glibc: glibc.into(),
+            archive: None,
+            prefix: None,
+            prefix_digest: None,
+        }
+    }
+}
+
 /// Where an interpreter comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -169,7 +169,6 @@ mod tests {
     use crate::lock::*;
     use unheck_base::TreePath;
 
-    #[expect(clippy::too_many_lines, reason = "one value with every field")]
     fn sample() -> Lock {
         let wheel = Wheel {
             name: "demo-1.0-py3-none-any.whl".to_owned(),
@@ -215,14 +214,7 @@ mod tests {
         };
         let target = Target {
             platform: Platform::LinuxAmd64,
-            interpreter: Interpreter {
-                provider: Provider::Debian,
-                version: "3.13.5".to_owned(),
-                glibc: "2.41".to_owned(),
-                archive: None,
-                prefix: None,
-                prefix_digest: None,
-            },
+            interpreter: Interpreter::debian("3.13.5", "2.41"),
             wheels: vec![wheel.name.clone()],
             suites: vec![Suite {
                 name: "trixie".to_owned(),

@@ -12,12 +12,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use unheck_base::{Digest, Hasher, TreePath};
-use unheck_oci::image::{Descriptor, LayerMediaType};
+use unheck_oci::image::Descriptor;
 use unheck_oci::layer_reader::{LayerEntry, Limits, NodeKind, ReadOptions, read_layer};
 use unheck_oci::open::{Opened, OpenedImage, open};
 
 use super::kind::Head;
-use crate::inside::{Inside, InsideError};
+use crate::inside::{Inside, InsideError, layer_media_type};
 use crate::layout::{APP_DIR, Layout};
 use crate::scan::{ArchiveFacts, scan_source};
 use crate::steps::TrimFacts;
@@ -151,14 +151,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn layer(&mut self, opened: &Opened, descriptor: &Descriptor) -> Result<(), InsideError> {
         let number = self.number + 1;
-        let media_type: LayerMediaType =
-            descriptor
-                .media_type
-                .parse()
-                .map_err(|_| InsideError::MediaType {
-                    number,
-                    media_type: descriptor.media_type.clone(),
-                })?;
+        let media_type = layer_media_type(descriptor, self.number)?;
         let options = ReadOptions {
             media_type,
             diff_id: None,

@@ -87,7 +87,7 @@ fn relative(from: &TreePath, to: &TreePath) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::{Interpreter, Provider};
+    use crate::lock::Interpreter;
     use crate::tree::Content;
 
     const SITE: &str = "usr/local/lib/python3.13/dist-packages";
@@ -100,14 +100,7 @@ mod tests {
             let node = Node::file(Origin::Distribution("d".to_owned()), Content::inline(bytes));
             tree.insert(path, node).expect("insert");
         }
-        let layout = Layout::of(&Interpreter {
-            provider: Provider::Debian,
-            version: "3.13.5".to_owned(),
-            glibc: "2.41".to_owned(),
-            archive: None,
-            prefix: None,
-            prefix_digest: None,
-        });
+        let layout = Layout::of(&Interpreter::debian("3.13.5", "2.41"));
         let found = dedupe(&mut tree, &layout);
         let target = |path: &TreePath| match &tree.get(path).expect("node").kind {
             Kind::Symlink(target) => target.clone(),

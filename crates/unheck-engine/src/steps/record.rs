@@ -9,14 +9,7 @@ use crate::tree::{Content, Kind, Tree};
 /// Makes every `RECORD` under `site` say what ships: rows of files that a step removed go, rows
 /// of files whose content a step changed get the digest and length that they have now.
 pub fn rewrite_records(tree: &mut Tree, site: &TreePath, touched: &BTreeSet<TreePath>) {
-    for record in records(tree, site) {
-        let Some(Kind::File(Content::Inline(bytes))) = tree.get(&record).map(|node| &node.kind)
-        else {
-            continue;
-        };
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            continue;
-        };
+    edit_records(tree, site, |tree, text| {
         let mut rewritten = String::with_capacity(text.len());
         for row in text.split_inclusive('\n') {
             let place = recorded_path(row, site).filter(|path| touched.contains(path));
@@ -38,24 +31,13 @@ pub fn rewrite_records(tree: &mut Tree, site: &TreePath, touched: &BTreeSet<Tree
                 }
             }
         }
-        if rewritten != *text
-            && let Some(node) = tree.get_mut(&record)
-        {
-            node.kind = Kind::File(Content::inline(rewritten));
-        }
-    }
+        rewritten
+    });
 }
 
 /// Adds a row after that of each key of `added`: the file at its value, which a step made of it.
 pub(super) fn add_records(tree: &mut Tree, site: &TreePath, added: &BTreeMap<TreePath, TreePath>) {
-    for record in records(tree, site) {
-        let Some(Kind::File(Content::Inline(bytes))) = tree.get(&record).map(|node| &node.kind)
-        else {
-            continue;
-        };
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            continue;
-        };
+    edit_records(tree, site, |tree, text| {
         let mut extended = String::with_capacity(text.len() * 2);
         for row in text.split_inclusive('\n') {
             extended.push_str(row);
@@ -72,10 +54,25 @@ pub(super) fn add_records(tree: &mut Tree, site: &TreePath, added: &BTreeMap<Tre
             let inner = inner.trim_start_matches('/');
             extended.push_str(&format!("{inner},{digest},{}\n", content.len()));
         }
-        if extended != *text
+        extended
+    });
+}
+
+/// Puts what `edit` makes of the text of each `RECORD` in its place.
+pub(super) fn edit_records(tree: &mut Tree, site: &TreePath, edit: impl Fn(&Tree, &str) -> String) {
+    for record in records(tree, site) {
+        let Some(Kind::File(Content::Inline(bytes))) = tree.get(&record).map(|node| &node.kind)
+        else {
+            continue;
+        };
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            continue;
+        };
+        let edited = edit(tree, text);
+        if edited != *text
             && let Some(node) = tree.get_mut(&record)
         {
-            node.kind = Kind::File(Content::inline(extended));
+            node.kind = Kind::File(Content::inline(edited));
         }
     }
 }

@@ -347,18 +347,11 @@ fn test_suites(tree: &Tree, layout: &Layout, facts: &TrimFacts) -> BTreeSet<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::{Interpreter, Provider};
+    use crate::lock::Interpreter;
     use crate::tree::{Content, Node};
 
     fn layout() -> Layout {
-        Layout::of(&Interpreter {
-            provider: Provider::Debian,
-            version: "3.13.5".to_owned(),
-            glibc: "2.41".to_owned(),
-            archive: None,
-            prefix: None,
-            prefix_digest: None,
-        })
+        Layout::of(&Interpreter::debian("3.13.5", "2.41"))
     }
 
     fn trimmed(files: &[&str], facts: &TrimFacts) -> Vec<String> {

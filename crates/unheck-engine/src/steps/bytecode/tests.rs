@@ -1,19 +1,12 @@
 use super::*;
-use crate::lock::{Interpreter, Provider};
+use crate::lock::Interpreter;
 
 fn path(text: &str) -> TreePath {
     TreePath::new(text).expect(text)
 }
 
 fn layout() -> Layout {
-    Layout::of(&Interpreter {
-        provider: Provider::Debian,
-        version: "3.13.5".to_owned(),
-        glibc: "2.41".to_owned(),
-        archive: None,
-        prefix: None,
-        prefix_digest: None,
-    })
+    Layout::of(&Interpreter::debian("3.13.5", "2.41"))
 }
 
 const SITE: &str = "usr/local/lib/python3.13/dist-packages";

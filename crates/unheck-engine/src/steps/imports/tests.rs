@@ -12,7 +12,7 @@ use super::{CythonSources, NarrowRequest, Narrowed, finder, narrow};
 use crate::assemble::PackReader;
 use crate::input::Entry;
 use crate::layout::Layout;
-use crate::lock::{Deb, Interpreter, Provider, Target};
+use crate::lock::{Deb, Interpreter, Target};
 use crate::platform::Platform;
 use crate::steps::{Removed, TrimLevel};
 use crate::tree::{Content, Node, Origin, Tree};
@@ -47,14 +47,7 @@ struct Kit {
 impl Kit {
     /// An app of one file.
     fn app(source: &str) -> Self {
-        let interpreter = Interpreter {
-            provider: Provider::Debian,
-            version: "3.13.5".to_owned(),
-            glibc: "2.41".to_owned(),
-            archive: None,
-            prefix: None,
-            prefix_digest: None,
-        };
+        let interpreter = Interpreter::debian("3.13.5", "2.41");
         let target = Target {
             platform: Platform::LinuxAmd64,
             interpreter,

@@ -330,35 +330,17 @@ fn record_moved(tree: &mut Tree, layout: &Layout, moved: &BTreeMap<TreePath, Tre
     }
     let touched = moved.keys().cloned().collect();
     super::rewrite_records(tree, &layout.site, &touched);
-    let records: Vec<(TreePath, String)> = tree
-        .iter()
-        .filter(|(path, _)| path.file_name() == "RECORD" && path.is_under(layout.site.as_str()))
-        .filter_map(|(path, node)| match node.content()? {
-            Content::Inline(bytes) => {
-                Some((path.clone(), std::str::from_utf8(bytes).ok()?.to_owned()))
-            }
-            _ => None,
-        })
-        .collect();
-    for (record, mut text) in records {
-        let rows: Vec<String> = text
-            .lines()
-            .filter_map(|row| {
-                let place = moved.get(&super::recorded_path(row, &layout.site)?)?;
-                let content = tree.get(place)?.content()?;
-                let name = links::relative(&layout.site.join("x").ok()?, place);
-                let digest = unheck_wheel::record::digest_text(&content.digest());
-                Some(format!("{},{digest},{}\n", quoted(&name), content.len()))
-            })
-            .collect();
-        if rows.is_empty() {
-            continue;
-        }
-        text.extend(rows);
-        if let Some(node) = tree.get_mut(&record) {
-            node.kind = Kind::File(Content::inline(text));
-        }
-    }
+    let site = &layout.site;
+    super::record::edit_records(tree, site, |tree, text| {
+        let rows = text.lines().filter_map(|row| {
+            let place = moved.get(&super::recorded_path(row, site)?)?;
+            let content = tree.get(place)?.content()?;
+            let name = links::relative(&site.join("x").ok()?, place);
+            let digest = unheck_wheel::record::digest_text(&content.digest());
+            Some(format!("{},{digest},{}\n", quoted(&name), content.len()))
+        });
+        std::iter::once(text.to_owned()).chain(rows).collect()
+    });
 }
 
 /// A field of a CSV row (RFC 4180).

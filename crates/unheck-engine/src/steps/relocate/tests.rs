@@ -1,7 +1,7 @@
 use unheck_testkit::elf::{ElfBuilder, Machine};
 
 use super::*;
-use crate::lock::{Interpreter, Provider};
+use crate::lock::Interpreter;
 use crate::platform::Platform;
 
 const SITE: &str = "usr/local/lib/python3.9/dist-packages";
@@ -14,14 +14,7 @@ fn path(text: &str) -> TreePath {
 fn target(glibc: &str) -> Target {
     Target {
         platform: Platform::LinuxAmd64,
-        interpreter: Interpreter {
-            provider: Provider::Debian,
-            version: "3.9.2".to_owned(),
-            glibc: glibc.to_owned(),
-            archive: None,
-            prefix: None,
-            prefix_digest: None,
-        },
+        interpreter: Interpreter::debian("3.9.2", glibc),
         wheels: Vec::new(),
         suites: Vec::new(),
         debs: Vec::new(),

@@ -10,6 +10,9 @@
 //! capability, `no_new_privs`, a seccomp deny-list, Landlock; the environment exactly as given; no inherited file
 //! but standard input, output and error. Everything ends with the command, or with the process that started it.
 //!
+//! With [`Spec::watch`] it also tells which names the command looked for in vain ([`Watched`]): a log seldom says which
+//! program or header a build missed.
+//!
 //! What this room refuses to do: fall back to anything weaker without namespaces ([`probe`] says which rung of the
 //! ladder this machine offers, [`Unavailable`] why there is none and what to do); use setuid helpers; give a
 //! command the host's file system, environment or processes; interpret whiteouts (the caller extracts layers
@@ -19,6 +22,7 @@ mod capture;
 mod diagnose;
 mod error;
 mod forward;
+mod lookup;
 mod run;
 mod spec;
 mod stage;
@@ -29,6 +33,7 @@ pub use capture::{Captured, LineSink, Stream};
 pub use diagnose::{Cause, Unavailable};
 pub use error::SandboxError;
 pub use forward::Forwarding;
+pub use lookup::{Lookup, Missing, Watched};
 pub use run::{HelperExe, LimitKind, Outcome, Running, Signaller, Status, probe, run, spawn};
 pub use spec::{Limits, Mount, Network, Root, Spec, Stdio};
 pub use stage::helper_main_if_asked;

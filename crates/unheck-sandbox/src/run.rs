@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::capture::{Captured, LineSink, Lines, Stream, drain};
 use crate::diagnose::{Facts, diagnose};
 use crate::error::SandboxError;
+use crate::lookup::{Missing, NAMES, Watched};
 use crate::spec::{Spec, Stdio};
 use crate::sys;
 use crate::wire::{
@@ -119,6 +120,8 @@ pub struct Outcome {
     pub wall: Duration,
     /// The rung of the ladder it ran on.
     pub rung: Rung,
+    /// What it looked for and did not find, when [`Spec::watch`] asks.
+    pub watched: Watched,
 }
 
 /// Finds out what this machine offers, in a few milliseconds, by making an empty sandbox. The answer does not change
@@ -198,6 +201,8 @@ pub fn spawn(
         budget,
         begun: Instant::now(),
         rung: started.rung,
+        missing: Vec::new(),
+        watched: Watched::NotAsked,
         done: false,
     })
 }
@@ -255,6 +260,8 @@ pub struct Running {
     budget: Arc<Budget>,
     begun: Instant,
     rung: Rung,
+    missing: Vec<Missing>,
+    watched: Watched,
     done: bool,
 }
 
@@ -318,17 +325,43 @@ impl Running {
                 Some(&timeout),
             ) {
                 Ok(0) => return Ok(None),
-                Ok(_) => break,
-                Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
                 Err(errno) => return Err(parent("wait")(errno.into())),
             }
+            if let Some(end) = self.hear()? {
+                return self.finish(end).map(Some);
+            }
         }
+    }
+
+    /// One report of the helper; the end, when it is that.
+    fn hear(&mut self) -> Result<Option<End>, SandboxError> {
         match receive(&self.control)? {
-            Some(Report::Ended(end)) => self.finish(end).map(Some),
-            Some(Report::Started(_) | Report::Failed(_)) | None => Err(SandboxError::HelperDied {
-                status: self.reap()?,
-            }),
+            Some(Report::Ended(end)) => return Ok(Some(end)),
+            Some(Report::Missing(names)) => {
+                let room = NAMES.saturating_sub(self.missing.len());
+                self.missing.extend(names.into_iter().take(room));
+            }
+            Some(Report::Watched {
+                unavailable,
+                left_out,
+            }) => {
+                self.watched = match unavailable {
+                    Some(reason) => Watched::Unavailable { reason },
+                    None => Watched::Seen {
+                        missing: std::mem::take(&mut self.missing),
+                        left_out,
+                    },
+                }
+            }
+            Some(Report::Started(_) | Report::Failed(_)) | None => {
+                return Err(SandboxError::HelperDied {
+                    status: self.reap()?,
+                });
+            }
         }
+        Ok(None)
     }
 
     fn finish(&mut self, end: End) -> Result<Outcome, SandboxError> {
@@ -350,6 +383,7 @@ impl Running {
             stderr,
             wall,
             rung: self.rung,
+            watched: std::mem::take(&mut self.watched),
         })
     }
 
@@ -455,7 +489,7 @@ fn attempt(
             child.wait().map_err(parent("wait for the helper"))?;
             Ok(Err(failure))
         }
-        Some(Report::Ended(_)) | None => {
+        Some(Report::Missing(_) | Report::Watched { .. } | Report::Ended(_)) | None => {
             let _ = child.kill();
             let status = child.wait().map_err(parent("wait for the helper"))?;
             Err(SandboxError::HelperDied {

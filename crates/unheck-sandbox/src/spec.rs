@@ -51,6 +51,9 @@ pub struct Spec {
     pub landlock: bool,
     /// Where standard input, output and error go.
     pub stdio: Stdio,
+    /// Record what the processes inside look for and do not find; the answer is [`crate::Outcome::watched`]. Each lookup by
+    /// path takes some microseconds longer then.
+    pub watch: bool,
 }
 
 /// The directories that make a root.
@@ -188,6 +191,7 @@ impl Spec {
             seccomp: true,
             landlock: true,
             stdio: Stdio::Capture { limit: 64 << 10 },
+            watch: false,
         }
     }
 

@@ -192,6 +192,116 @@ pub(crate) unsafe fn take_file(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(number) })
 }
 
+/// `seccomp(2)`: adds a filter to this process, whose notifications come to the file that is returned.
+pub(crate) fn seccomp_listener(
+    program: &[libc::sock_filter],
+    flags: libc::c_ulong,
+) -> io::Result<OwnedFd> {
+    let length = program
+        .len()
+        .try_into()
+        .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let program = libc::sock_fprog {
+        len: length,
+        filter: program.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel copies the program, whose length is given, and does not change it.
+    let number = check(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | flags,
+            &raw const program,
+        )
+    })?;
+    // SAFETY: the file is new and nobody else's.
+    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(number as RawFd) })
+}
+
+/// Asks that a caller and its watcher take turns on one processor (Linux 6.6), which is cheaper; not knowing it is fine.
+pub(crate) fn wake_on_this_processor(listener: BorrowedFd<'_>) {
+    /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` of `linux/seccomp.h`.
+    const SYNC_WAKE_UP: libc::c_ulong = 1;
+    // SAFETY: this request takes a number, not a pointer.
+    unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+            SYNC_WAKE_UP,
+        )
+    };
+}
+
+/// Waits for the next notification of a filter.
+pub(crate) fn next_notification(
+    listener: BorrowedFd<'_>,
+) -> Result<libc::seccomp_notif, rustix::io::Errno> {
+    // SAFETY: all-zero is what the kernel wants to be given, and it fills the structure.
+    let mut seen: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    notify(
+        listener,
+        libc::SECCOMP_IOCTL_NOTIF_RECV,
+        (&raw mut seen).cast(),
+    )?;
+    Ok(seen)
+}
+
+/// Lets the call of a notification go on, unchanged.
+pub(crate) fn let_go_on(listener: BorrowedFd<'_>, id: u64) -> Result<(), rustix::io::Errno> {
+    let mut answer = libc::seccomp_notif_resp {
+        id,
+        val: 0,
+        error: 0,
+        flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
+    };
+    notify(
+        listener,
+        libc::SECCOMP_IOCTL_NOTIF_SEND,
+        (&raw mut answer).cast(),
+    )
+}
+
+/// Does the caller of a notification still wait?
+pub(crate) fn is_waiting(listener: BorrowedFd<'_>, mut id: u64) -> bool {
+    notify(
+        listener,
+        libc::SECCOMP_IOCTL_NOTIF_ID_VALID,
+        (&raw mut id).cast(),
+    )
+    .is_ok()
+}
+
+fn notify(
+    listener: BorrowedFd<'_>,
+    request: libc::Ioctl,
+    argument: *mut libc::c_void,
+) -> Result<(), rustix::io::Errno> {
+    // SAFETY: the three callers give the structure of the request, alive and their own.
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), request, argument) };
+    if result < 0 {
+        let number = io::Error::last_os_error().raw_os_error();
+        return Err(rustix::io::Errno::from_raw_os_error(
+            number.unwrap_or(libc::EIO),
+        ));
+    }
+    Ok(())
+}
+
+/// `process_vm_readv(2)`: bytes of another process's memory from an address on; how many there were.
+pub(crate) fn read_memory(pid: libc::pid_t, from: usize, into: &mut [u8]) -> io::Result<usize> {
+    let here = libc::iovec {
+        iov_base: into.as_mut_ptr().cast(),
+        iov_len: into.len(),
+    };
+    let there = libc::iovec {
+        iov_base: from as *mut libc::c_void,
+        iov_len: into.len(),
+    };
+    // SAFETY: writes only to `into`; the other address is the other process's, and the kernel checks it.
+    let got = unsafe { libc::process_vm_readv(pid, &raw const here, 1, &raw const there, 1, 0) };
+    check(got as libc::c_long).map(|n| n as usize)
+}
+
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     if result < 0 {
         Err(io::Error::last_os_error())

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Largest message, in bytes.
-pub(crate) const MESSAGE_BYTES: usize = 16 << 10;
+pub(crate) const MESSAGE_BYTES: usize = 64 << 10;
 /// Largest specification, in bytes.
 pub(crate) const SPEC_BYTES: u64 = 64 << 20;
 /// The hidden first argument of the helper.
@@ -73,6 +73,13 @@ pub(crate) struct Order {
 pub(crate) enum Report {
     Started(Rung),
     Failed(Failure),
+    /// Some of what was looked up in vain; before `Watched`, and only when the specification asks.
+    Missing(Vec<crate::Missing>),
+    /// The rest of [`crate::Watched`]; before `Ended`.
+    Watched {
+        unavailable: Option<String>,
+        left_out: u64,
+    },
     Ended(End),
 }
 

@@ -1,6 +1,7 @@
 //! The last process: gives up every right and becomes the command.
 
 use std::ffi::{CString, OsStr};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -11,13 +12,29 @@ use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::spec::{Limits, Spec, Stdio};
 use crate::stage::lockdown;
+use crate::stage::lookups;
 use crate::stage::mapping::Plan;
 use crate::sys;
 use crate::wire::{Failure, ProcMount, Step};
 
 /// Returns only when the command could not be executed.
-pub(super) fn execute(spec: &Spec, plan: &Plan, proc: ProcMount) -> Failure {
-    match prepare(spec, plan, proc).and_then(|()| replace(spec)) {
+pub(super) fn execute(
+    spec: &Spec,
+    plan: &Plan,
+    proc: ProcMount,
+    watcher: Option<&OwnedFd>,
+) -> Failure {
+    let result = prepare(spec, plan, proc)
+        .and_then(|()| find(spec))
+        .and_then(|program| {
+            // After our own lookups, and before the deny-list that might one day deny it.
+            watcher.map_or(Ok(()), lookups::install)?;
+            if spec.seccomp {
+                lockdown::seccomp(spec.network)?;
+            }
+            replace(spec, &program)
+        });
+    match result {
         Ok(never) => match never {},
         Err(failure) => failure,
     }
@@ -59,11 +76,7 @@ fn prepare(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<(), Failure> {
         lockdown::landlock(spec)?;
     }
     sys::reset_signals();
-    if spec.seccomp {
-        lockdown::seccomp(spec.network)
-    } else {
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Anonymous pipes of the caller belong to the caller, so that the command could write to them but not open
@@ -93,10 +106,10 @@ fn drop_to(set: CapabilitySet) -> Result<(), Errno> {
     )
 }
 
-/// Process 1 needs only to kill and to look at the memory of the sandbox's processes.
+/// Process 1 needs only to kill, and to look at the memory and the directories of the sandbox's processes.
 pub(super) fn keep_capabilities_of_process_1() -> Result<(), Failure> {
-    drop_to(CapabilitySet::KILL | CapabilitySet::SYS_PTRACE)
-        .map_err(fail("drop capabilities of process 1"))
+    let looks = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
+    drop_to(CapabilitySet::KILL | looks).map_err(fail("drop capabilities of process 1"))
 }
 
 fn set_limits(limits: &Limits, proc: ProcMount) -> Result<(), Failure> {
@@ -146,7 +159,7 @@ fn set_limits(limits: &Limits, proc: ProcMount) -> Result<(), Failure> {
     Ok(())
 }
 
-fn replace(spec: &Spec) -> Result<std::convert::Infallible, Failure> {
+fn replace(spec: &Spec, program: &Path) -> Result<std::convert::Infallible, Failure> {
     let nul = |_| fail("read the command")(Errno::INVAL);
     let word = |text: &OsStr| CString::new(text.as_bytes()).map_err(nul);
     let arguments = spec
@@ -160,7 +173,6 @@ fn replace(spec: &Spec) -> Result<std::convert::Infallible, Failure> {
         environment
             .push(CString::new(pair).map_err(|_| fail("read the environment")(Errno::INVAL))?);
     }
-    let program = find(spec)?;
     let error = sys::execute(&word(program.as_os_str())?, arguments, environment);
     Err(Failure::new(
         Step::Command,

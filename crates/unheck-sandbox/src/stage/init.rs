@@ -14,9 +14,10 @@ use rustix::process::{
 
 use crate::run::LimitKind;
 use crate::spec::{Network, Spec};
+use crate::stage::lookups::Watcher;
 use crate::stage::mapping::Plan;
 use crate::stage::watch::Watch;
-use crate::stage::{command, root, tell};
+use crate::stage::{command, lookups, root, tell};
 use crate::sys;
 use crate::wire::{Base, End, Failure, MESSAGE_BYTES, Order, ProcMount, Report, Rung, Step};
 
@@ -32,7 +33,6 @@ pub(super) fn main(order: &Order, plan: &Plan, control: &OwnedFd) -> i32 {
     };
     match result {
         Ok(report) => {
-            kill_all();
             tell(control, &report);
             0
         }
@@ -73,28 +73,39 @@ fn live(base: Base, spec: &Spec, plan: &Plan, control: &OwnedFd) -> Result<Repor
             .map_err(|e| Failure::new(Step::FirstMounts, "setting the loopback up", e))?;
     }
     let proc = root::make(spec, base)?;
-    let pid = start(spec, plan, proc)?;
-    command::keep_capabilities_of_process_1()?;
+    let (pid, watcher) = start(spec, plan, proc)?;
     tell(control, &Report::Started(Rung { base, proc }));
-    Ok(Report::Ended(supervise(spec, proc, pid, control)))
+    let end = supervise(spec, proc, pid, control);
+    kill_all();
+    if let Some(watcher) = watcher {
+        watcher.report(control);
+    }
+    Ok(Report::Ended(end))
 }
 
-/// Forks and waits until the child executes the command or says why it cannot.
-fn start(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<Pid, Failure> {
+/// Forks and waits until the child executes the command or says why it cannot. Gives up what process 1 needs no more.
+fn start(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<(Pid, Option<Watcher>), Failure> {
     let failed =
         |operation: &'static str| move |e: Errno| Failure::new(Step::Command, operation, e);
     let (reads, writes) = pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"))?;
+    let sockets = spec.watch.then(lookups::sockets).transpose();
+    let (ours, theirs) = sockets.map_err(failed("make a socket pair"))?.unzip();
     // SAFETY: process 1 has one thread.
     let forked = unsafe { sys::fork() };
     let Some(raw) = forked.map_err(|e| Failure::new(Step::Command, "fork", e))? else {
-        drop(reads);
-        let failure = command::execute(spec, plan, proc);
+        drop((reads, ours));
+        let failure = command::execute(spec, plan, proc, theirs.as_ref());
         if let Ok(text) = serde_json::to_vec(&failure) {
             let _ = rustix::io::write(&writes, &text);
         }
         sys::exit_now(127);
     };
-    drop(writes);
+    drop((writes, theirs));
+    command::keep_capabilities_of_process_1()?;
+    // Before the command is heard of: already its execution is seen.
+    let watcher = ours
+        .map(|socket| Watcher::start(&socket, proc))
+        .transpose()?;
     let mut text = vec![0; MESSAGE_BYTES];
     let n = loop {
         match rustix::io::read(&reads, &mut text[..]) {
@@ -106,7 +117,8 @@ fn start(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<Pid, Failure> {
         let unknown = |_| failed("read why the command does not start")(Errno::IO);
         return Err(serde_json::from_slice(&text[..n]).map_err(unknown)?);
     }
-    Pid::from_raw(raw).ok_or_else(|| failed("fork")(Errno::SRCH))
+    let pid = Pid::from_raw(raw).ok_or_else(|| failed("fork")(Errno::SRCH))?;
+    Ok((pid, watcher))
 }
 
 /// Waits for the command, hands signals on, keeps the limits.

@@ -11,6 +11,7 @@ mod command;
 mod init;
 mod layers;
 mod lockdown;
+mod lookups;
 mod mapping;
 mod root;
 mod watch;

@@ -6,7 +6,7 @@ use unheck_sandbox::{Forwarding, HelperExe, Root, Spec, Stdio, probe, spawn};
 
 use crate::kit;
 
-/// `probe` | `run ROOT ACTION…` | `nest DEPTH ROOT ACTION…` | `refuse WHAT here…`
+/// `probe` | `watch YES|NO ROOT COMMAND…` | `run ROOT ACTION…` | `nest DEPTH ROOT ACTION…` | `refuse WHAT here…`
 pub(crate) fn main(words: &[String]) -> i32 {
     let texts: Vec<&str> = words.iter().map(String::as_str).collect();
     match texts.as_slice() {
@@ -14,6 +14,7 @@ pub(crate) fn main(words: &[String]) -> i32 {
             Ok(rung) => println!("{rung}"),
             Err(error) => println!("{}", kit::chain(&error)),
         },
+        ["watch", yes, root, command @ ..] => watch(*yes == "yes", root, command),
         ["run", root, action @ ..] => return run(&inside(root, action)),
         ["run-as-0", root, action @ ..] => {
             return run(&Spec {
@@ -47,6 +48,23 @@ fn inside(root: &str, action: &[&str]) -> Spec {
         stdio: Stdio::Inherit,
         ..Spec::new(Root::Dir(PathBuf::from(root)), kit::words(&argv))
     }
+}
+
+/// For measuring by hand: a command of a real root, and what it looked for in vain.
+fn watch(yes: bool, root: &str, command: &[&str]) {
+    let mut spec = Spec::new(Root::Dir(PathBuf::from(root)), kit::words(command));
+    spec.env.insert("PATH".into(), "/usr/bin:/bin".into());
+    spec.watch = yes;
+    let outcome = kit::go(&spec);
+    print!("{}{}", outcome.stdout.text(), outcome.stderr.text());
+    for missing in outcome.watched.missing() {
+        println!("{missing:?}");
+    }
+    if let unheck_sandbox::Watched::Unavailable { reason } = &outcome.watched {
+        println!("unwatched: {reason}");
+    }
+    let names = outcome.watched.missing().len();
+    println!("{:?} in {:?}, {names} names", outcome.status, outcome.wall);
 }
 
 fn run(spec: &Spec) -> i32 {

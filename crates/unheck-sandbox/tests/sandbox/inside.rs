@@ -52,6 +52,15 @@ pub(crate) fn main(words: &[String]) -> i32 {
                 .map(std::mem::forget)
                 .count()
         ),
+        ["lookups"] => lookups(),
+        ["bad-pointers"] => bad_pointers(),
+        ["racing", threads] => racing(threads.parse().unwrap()),
+        ["many-names", number, length] => {
+            let length = length.parse().unwrap();
+            for n in 0..number.parse::<usize>().unwrap() {
+                let _ = std::fs::metadata(format!("/no/{n:0length$}"));
+            }
+        }
         ["sleep", ..] => std::thread::sleep(std::time::Duration::from_secs(60)),
         ["daemon", word] => daemon(word),
         ["catch"] => catch(),
@@ -294,6 +303,129 @@ fn calls() {
     #[cfg(target_arch = "x86_64")]
     show("x32-getpid", libc::SYS_getpid | 0x4000_0000, [0; 3]);
     std::thread::spawn(|| println!("thread ok")).join().unwrap();
+}
+
+/// Looks each name up by another system call; says how many answered that there is no such file.
+fn lookups() {
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+    std::fs::create_dir("/tmp/d").unwrap();
+    std::env::set_current_dir("/tmp/d").unwrap();
+    let dir = std::fs::File::open("/bin").unwrap();
+    let raw = |number: libc::c_long, arguments: [usize; 5]| {
+        let [a, b, c, d, e] = arguments;
+        let got = unsafe { libc::syscall(number, a, b, c, d, e) };
+        assert_eq!(got, -1);
+        std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT)
+    };
+    let cwd = libc::AT_FDCWD as usize;
+    let at = |text: &std::ffi::CStr| text.as_ptr() as usize;
+    let mut missing = vec![
+        raw(libc::SYS_execve, [at(c"/no/execve"), 0, 0, 0, 0]),
+        raw(libc::SYS_execveat, [cwd, at(c"/no/execveat"), 0, 0, 0]),
+        raw(libc::SYS_newfstatat, [cwd, at(c"/no/newfstatat"), 8, 0, 0]),
+        raw(libc::SYS_statx, [cwd, at(c"/no/statx"), 0, 0, 8]),
+        raw(libc::SYS_faccessat, [cwd, at(c"/no/faccessat"), 0, 0, 0]),
+        raw(libc::SYS_faccessat2, [cwd, at(c"/no/faccessat2"), 0, 0, 0]),
+        raw(libc::SYS_openat, [cwd, at(c"/no/openat"), 0, 0, 0]),
+    ];
+    let how = [0u64; 3];
+    let openat2 = [cwd, at(c"/no/openat2"), how.as_ptr() as usize, 24, 0];
+    missing.push(raw(libc::SYS_openat2, openat2));
+    #[cfg(target_arch = "x86_64")]
+    for (number, text) in [
+        (libc::SYS_open, c"/no/open"),
+        (libc::SYS_stat, c"/no/stat"),
+        (libc::SYS_lstat, c"/no/lstat"),
+        (libc::SYS_access, c"/no/access"),
+    ] {
+        missing.push(raw(number, [at(text), 0, 0, 0, 0]));
+    }
+    println!("{}", missing.iter().filter(|m| **m).count());
+    // Relative ones, with links and `..`; and what is no lookup in vain.
+    let stat = |name: &str| rustix::fs::statat(CWD, name, AtFlags::empty()).is_err();
+    assert!(stat("./relative") && stat("../d/../up") && stat("/tmp/d/../../bin/../no-dots"));
+    rustix::fs::symlink("/bin", "/tmp/link").unwrap();
+    assert!(stat("/tmp/link/behind-link"));
+    rustix::fs::symlink("/no/target", "/tmp/dangling").unwrap();
+    assert!(rustix::fs::statat(CWD, "/tmp/dangling", AtFlags::SYMLINK_NOFOLLOW).is_ok());
+    assert!(rustix::fs::statat(&dir, "by-directory", AtFlags::empty()).is_err());
+    assert!(rustix::fs::statat(&dir, "", AtFlags::EMPTY_PATH).is_ok());
+    assert!(stat("/proc/1/no") && stat("/dev/no") && stat("") && stat("/bin/true/x"));
+    let create = OFlags::CREATE | OFlags::WRONLY;
+    assert!(rustix::fs::open("/no/created", create, Mode::empty()).is_err());
+    assert!(stat("/tmp/later"));
+    std::fs::write("/tmp/later", "").unwrap();
+}
+
+/// Paths at addresses where none is: the kernel's answer must be the usual one.
+fn bad_pointers() {
+    use std::os::unix::ffi::OsStrExt;
+    let page = rustix::param::page_size();
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let map = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            2 * page,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags,
+            -1,
+            0,
+        )
+    } as usize;
+    let put = |at: usize, text: &[u8]| unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr(), at as *mut u8, text.len())
+    };
+    unsafe { libc::munmap((map + page) as *mut libc::c_void, page) };
+    put(map + page - 8, b"/no/end\0");
+    let endless = map + page - 16;
+    let unended = map + page - 4;
+    let deep = vec!["a"; 2000].join("/") + "\0";
+    let long = [b"/".as_slice(), &[b'x'; 5000], b"\0"].concat();
+    let odd = std::ffi::OsStr::from_bytes(b"/no/\xff\x1b[31m\n\0").as_bytes();
+    put(endless, b"/no/");
+    let stat = |address: usize| {
+        let mut buffer = [0u64; 64];
+        let to = buffer.as_mut_ptr() as usize;
+        let cwd = libc::AT_FDCWD;
+        unsafe { libc::syscall(libc::SYS_newfstatat, cwd, address, to, 0) };
+        std::io::Error::last_os_error().raw_os_error().unwrap()
+    };
+    let end = stat(map + page - 8);
+    put(unended, b"/no/");
+    let addresses = [0, 1, usize::MAX, usize::MAX - 5, 1 << 63, unended];
+    let faults = addresses.map(|address| stat(address) == libc::EFAULT);
+    let others = [
+        end,
+        stat(long.as_ptr() as usize),
+        stat(deep.as_ptr() as usize),
+        stat(odd.as_ptr() as usize),
+    ];
+    println!("{faults:?} {others:?}");
+}
+
+/// Threads that look a changing name up for a while, start threads, and are all killed in the middle.
+fn racing(threads: usize) {
+    static NAME: [std::sync::atomic::AtomicU8; 16] =
+        [const { std::sync::atomic::AtomicU8::new(b'/') }; 16];
+    let look = || unsafe { libc::access(NAME.as_ptr().cast(), 0) };
+    for n in 0..threads {
+        std::thread::spawn(move || {
+            loop {
+                NAME[1 + n % 14].store(b'a' + (n % 26) as u8, std::sync::atomic::Ordering::Relaxed);
+                NAME[15].store(0, std::sync::atomic::Ordering::Relaxed);
+                look();
+            }
+        });
+    }
+    for _ in 0..20 {
+        if unsafe { libc::fork() } == 0 {
+            unsafe { libc::alarm(1) };
+            loop {
+                look();
+            }
+        }
+    }
+    std::thread::sleep(std::time::Duration::from_millis(1500));
 }
 
 fn hog(bytes: usize) {

@@ -18,6 +18,7 @@ mod kit;
 mod limits;
 mod roots;
 mod walls;
+mod watch;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -35,6 +36,7 @@ fn main() {
         .chain(roots::TESTS)
         .chain(limits::TESTS)
         .chain(ends::TESTS)
+        .chain(watch::TESTS)
     {
         let test = *test;
         trials.push(Trial::test(*name, move || {

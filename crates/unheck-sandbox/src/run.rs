@@ -92,6 +92,10 @@ pub enum LimitKind {
     Wall,
     /// `output`
     Output,
+    /// `disk`
+    Disk,
+    /// `inodes`
+    Inodes,
 }
 
 impl fmt::Display for LimitKind {
@@ -103,6 +107,8 @@ impl fmt::Display for LimitKind {
             Self::Cpu => "cpu_seconds",
             Self::Wall => "wall",
             Self::Output => "output",
+            Self::Disk => "disk",
+            Self::Inodes => "inodes",
         })
     }
 }

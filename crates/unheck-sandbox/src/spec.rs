@@ -139,7 +139,14 @@ pub struct Limits {
     pub wall: Option<Duration>,
     /// Bytes on standard output and error together; needs [`Stdio::Capture`].
     pub output: Option<u64>,
-    /// Size of `/tmp`, of `/var/tmp`, of `/dev/shm` and of the writable root, in bytes each.
+    /// Bytes by which all writable [`Mount::Bind`]s together may grow, as allocated on the host's disk. A writer can be
+    /// some tenths of a second ahead of the sum: what it has written beyond stays, for the caller to remove.
+    pub disk: Option<u64>,
+    /// Files, directories and links by which they may grow, counted as [`Limits::disk`]. A tree of more than 100 levels
+    /// counts as too many whenever either is set.
+    pub inodes: Option<u64>,
+    /// Size of `/tmp`, of `/var/tmp`, of `/dev/shm` and of the writable root, in bytes each; they have one inode for
+    /// each 4 KiB of it, and at least 1024.
     pub scratch_bytes: u64,
 }
 
@@ -153,6 +160,8 @@ impl Default for Limits {
             cpu_seconds: None,
             wall: None,
             output: None,
+            disk: None,
+            inodes: None,
             scratch_bytes: SCRATCH_BYTES,
         }
     }

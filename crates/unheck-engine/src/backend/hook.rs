@@ -229,6 +229,7 @@ fn most(limit: LimitKind) -> &'static str {
         LimitKind::FileSize => "2 GiB",
         LimitKind::Cpu | LimitKind::Wall => "300 seconds",
         LimitKind::Output => "64 MiB",
+        LimitKind::Disk | LimitKind::Inodes => "not set",
     }
 }
 

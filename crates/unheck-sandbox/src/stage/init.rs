@@ -14,6 +14,7 @@ use rustix::process::{
 
 use crate::run::LimitKind;
 use crate::spec::{Network, Spec};
+use crate::stage::disk::Disk;
 use crate::stage::lookups::Watcher;
 use crate::stage::mapping::Plan;
 use crate::stage::watch::Watch;
@@ -73,9 +74,12 @@ fn live(base: Base, spec: &Spec, plan: &Plan, control: &OwnedFd) -> Result<Repor
             .map_err(|e| Failure::new(Step::FirstMounts, "setting the loopback up", e))?;
     }
     let proc = root::make(spec, base)?;
+    let disk = Disk::measure(spec, proc)?;
     let (pid, watcher) = start(spec, plan, proc)?;
+    let full = disk.map(Disk::watch).transpose()?;
     tell(control, &Report::Started(Rung { base, proc }));
-    let end = supervise(spec, proc, pid, control);
+    let watch = Watch::new(&spec.limits, proc, full);
+    let end = supervise(spec, &watch, pid, control);
     kill_all();
     if let Some(watcher) = watcher {
         watcher.report(control);
@@ -122,8 +126,7 @@ fn start(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<(Pid, Option<Watch
 }
 
 /// Waits for the command, hands signals on, keeps the limits.
-fn supervise(spec: &Spec, proc: ProcMount, pid: Pid, control: &OwnedFd) -> End {
-    let watch = Watch::new(&spec.limits, proc);
+fn supervise(spec: &Spec, watch: &Watch, pid: Pid, control: &OwnedFd) -> End {
     let Ok(ended) = pidfd_open(pid, PidfdFlags::empty()) else {
         return End::Signaled(libc::SIGKILL);
     };
@@ -140,7 +143,7 @@ fn supervise(spec: &Spec, proc: ProcMount, pid: Pid, control: &OwnedFd) -> End {
         let _ = poll(&mut files, Some(&timeout));
         let heard = !files[1].revents().is_empty();
         if let Some(status) = reap(pid) {
-            return how(status, &watch, spec);
+            return how(status, watch, spec);
         }
         if heard && let Some(end) = obey(control, pid) {
             return end;

@@ -8,6 +8,7 @@
 //! 3. The *command* ([`command`]) gives up every right ([`lockdown`]) and executes.
 
 mod command;
+mod disk;
 mod init;
 mod layers;
 mod lockdown;

@@ -147,7 +147,7 @@ pub(super) fn make(spec: &Spec, base: Base) -> Result<ProcMount, Failure> {
                 };
                 mount_tmpfs(
                     &target,
-                    &format!("size={size},mode={:o}{owner}", mode & 0o1777),
+                    &format!("{},mode={:o}{owner}", bounds(*size), mode & 0o1777),
                 )?;
             }
             Task::Bind { host, writable, .. } => mount_host(host, &target, *writable)?,
@@ -367,7 +367,7 @@ fn mount_root(spec: &Spec, base: Base, lowers: &[PathBuf]) -> Result<(), Failure
     if !spec.read_only_root {
         mount_tmpfs(
             Path::new("/rw"),
-            &format!("size={},mode=755", spec.limits.scratch_bytes),
+            &format!("{},mode=755", bounds(spec.limits.scratch_bytes)),
         )?;
         for name in ["/rw/upper", "/rw/work"] {
             fs_err::create_dir(name).map_err(fail_io("make the writable layer"))?;
@@ -460,6 +460,12 @@ fn ensure_mount_point(mount: &Placed, earlier: &[Placed]) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// Options for the size of a tmpfs. Inodes too: each takes about 1 KiB of the kernel's memory, and by default there is one
+/// for every two pages of the machine.
+fn bounds(bytes: u64) -> String {
+    format!("size={bytes},nr_inodes={}", (bytes / 4096).max(1024))
 }
 
 fn mount_tmpfs(target: &Path, options: &str) -> Result<(), Failure> {
@@ -559,7 +565,7 @@ fn mount_dev(target: &Path, spec: &Spec) -> Result<(), Failure> {
     fs_err::create_dir(&shm).map_err(fail_io("make `/dev/shm`"))?;
     mount_tmpfs(
         &shm,
-        &format!("size={},mode=1777", spec.limits.scratch_bytes),
+        &format!("{},mode=1777", bounds(spec.limits.scratch_bytes)),
     )?;
     let pts = target.join("pts");
     fs_err::create_dir(&pts).map_err(fail_io("make `/dev/pts`"))?;

@@ -1,13 +1,15 @@
 //! Limits of a sandbox as a whole, kept by looking at its `/proc` every 50 ms.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::run::LimitKind;
 use crate::spec::Limits;
+use crate::stage::disk::Full;
 use crate::wire::ProcMount;
 
 /// How often memory, processes and processor time are looked at.
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// The limits and what was seen.
 pub(super) struct Watch {
@@ -15,11 +17,12 @@ pub(super) struct Watch {
     processes: Option<u64>,
     cpu: Option<Duration>,
     deadline: Option<Instant>,
+    disk: Option<Arc<Full>>,
 }
 
 impl Watch {
     /// With a `/proc` that is not the sandbox's own only time is watched; resource limits hold the rest.
-    pub(super) fn new(limits: &Limits, proc: ProcMount) -> Self {
+    pub(super) fn new(limits: &Limits, proc: ProcMount, disk: Option<Arc<Full>>) -> Self {
         let own = proc == ProcMount::Fresh;
         Self {
             memory: limits.memory.filter(|_| own),
@@ -28,12 +31,16 @@ impl Watch {
             deadline: limits
                 .wall
                 .and_then(|wall| Instant::now().checked_add(wall)),
+            disk,
         }
     }
 
     /// How long until the next look is due.
     pub(super) fn next_look(&self, now: Instant) -> Duration {
-        let watched = self.memory.is_some() || self.processes.is_some() || self.cpu.is_some();
+        let watched = self.memory.is_some()
+            || self.processes.is_some()
+            || self.cpu.is_some()
+            || self.disk.is_some();
         let tick = if watched { TICK } else { Duration::MAX };
         self.deadline.map_or(tick, |deadline| {
             tick.min(deadline.saturating_duration_since(now))
@@ -47,6 +54,9 @@ impl Watch {
         }
         if self.cpu_is_spent() {
             return Some(LimitKind::Cpu);
+        }
+        if let Some(kind) = self.disk.as_ref().and_then(|disk| disk.kind()) {
+            return Some(kind);
         }
         if self.memory.is_none() && self.processes.is_none() {
             return None;
@@ -139,7 +149,7 @@ fn ticks(stat: &str) -> u64 {
 }
 
 /// Numbers of all processes but the first.
-fn others() -> impl Iterator<Item = u32> {
+pub(super) fn others() -> impl Iterator<Item = u32> {
     let entries = fs_err::read_dir("/proc")
         .into_iter()
         .flatten()

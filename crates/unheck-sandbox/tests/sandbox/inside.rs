@@ -52,6 +52,9 @@ pub(crate) fn main(words: &[String]) -> i32 {
                 .map(std::mem::forget)
                 .count()
         ),
+        ["fill-disk", how] => fill_disk(how),
+        ["escape"] => escape(),
+        ["abstract", name] => println!("{}", result(connect_abstract(name))),
         ["lookups"] => lookups(),
         ["bad-pointers"] => bad_pointers(),
         ["racing", threads] => racing(threads.parse().unwrap()),
@@ -480,10 +483,71 @@ fn fill(path: &str) {
     println!("{} after {written} MiB", result::<()>(Err(error)));
 }
 
-/// A process that leaves its session and its parent.
+/// Writes into `/work` in one of the ways to fill a disk, and gives up before it harms a test's machine.
+fn fill_disk(how: &str) {
+    let block = vec![1; 256 << 10];
+    match how {
+        "one" => {
+            let mut file = std::fs::File::create("/work/one").unwrap();
+            (0..4000).for_each(|_| file.write_all(&block).unwrap());
+        }
+        "many" => (0..4000).for_each(|n| std::fs::write(format!("/work/{n}"), &block).unwrap()),
+        "empty" => (0..400_000).for_each(|n| std::fs::write(format!("/work/{n}"), "").unwrap()),
+        "private" => {
+            rustix::fs::mkdir("/work/private", rustix::fs::Mode::from_raw_mode(0o700)).unwrap();
+            let mut file = std::fs::File::create("/work/private/one").unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+            std::fs::set_permissions("/work/private", mode).unwrap();
+            (0..4000).for_each(|_| file.write_all(&block).unwrap());
+        }
+        "removed" => {
+            let mut file = std::fs::File::create("/work/one").unwrap();
+            std::fs::remove_file("/work/one").unwrap();
+            (0..4000).for_each(|_| file.write_all(&block).unwrap());
+        }
+        "deep" => {
+            std::env::set_current_dir("/work").unwrap();
+            for _ in 0..2000 {
+                std::fs::create_dir("d").unwrap();
+                std::env::set_current_dir("d").unwrap();
+            }
+        }
+        other => panic!("no way {other:?}"),
+    }
+    // Slow disks and loaded machines: time for the sum.
+    std::thread::sleep(std::time::Duration::from_secs(20));
+}
+
+/// Ways out of the root; one line for each, none may be `ok`.
+fn escape() {
+    for path in [
+        "/work/link/escaped",
+        "/proc/1/root/escaped",
+        "/proc/1/cwd/escaped",
+        "/work/../../../../escaped",
+        "/etc/escaped",
+        "/given/escaped",
+    ] {
+        println!("{path} {}", result(std::fs::write(path, "x")));
+    }
+    for path in ["/proc/1/mem", "/proc/1/environ", "/proc/1/maps"] {
+        println!("{path} {}", result(std::fs::read(path)));
+    }
+}
+
+fn connect_abstract(name: &str) -> std::io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+    std::os::unix::net::UnixStream::connect_addr(&address).map(drop)
+}
+
+/// A process that leaves its session and its parent, by two forks.
 fn daemon(word: &str) {
     if unsafe { libc::fork() } == 0 {
         rustix::process::setsid().unwrap();
+        if unsafe { libc::fork() } != 0 {
+            unsafe { libc::_exit(0) };
+        }
         let _ = std::os::unix::process::CommandExt::exec(
             std::process::Command::new("/bin/inside").args(["inside", "sleep", word]),
         );

@@ -153,6 +153,8 @@ fn generous_limits_do_not_disturb() {
         cpu_seconds: Some(100),
         wall: Some(Duration::from_secs(100)),
         output: Some(1 << 30),
+        disk: Some(1 << 30),
+        inodes: Some(1000),
         scratch_bytes: 1 << 20,
     };
     assert_eq!(output(&limited(&["say", "a", "b"], limits)), "a\nb\n");

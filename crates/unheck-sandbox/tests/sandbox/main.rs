@@ -13,6 +13,7 @@
 mod ends;
 mod forbidden;
 mod here;
+mod hostile;
 mod inside;
 mod kit;
 mod limits;
@@ -37,6 +38,7 @@ fn main() {
         .chain(limits::TESTS)
         .chain(ends::TESTS)
         .chain(watch::TESTS)
+        .chain(hostile::TESTS)
     {
         let test = *test;
         trials.push(Trial::test(*name, move || {

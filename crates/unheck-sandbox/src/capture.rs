@@ -1,8 +1,8 @@
 //! Output of a sandboxed command: bounded, its beginning and its end kept.
 
 use std::collections::VecDeque;
-use std::io::Read;
-use std::sync::Arc;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Longest line given to a [`LineSink`], in bytes; a longer one comes in pieces.
 const LINE_BYTES: usize = 64 << 10;
@@ -18,6 +18,75 @@ pub enum Stream {
 
 /// Called for each line of output, without its newline, while the command runs; from two threads.
 pub type LineSink = Arc<dyn Fn(Stream, &[u8]) + Send + Sync>;
+
+/// Writes the output of a command to a file, within a limit: the beginning, which has the first error.
+///
+/// Lines of both streams come in the order in which they are read, which need not be that of writing. Bytes are
+/// written as they are: who shows the file on a terminal escapes control characters.
+pub struct Log {
+    inner: Arc<Mutex<LogState>>,
+}
+
+struct LogState {
+    to: Box<dyn Write + Send>,
+    left: u64,
+    dropped: u64,
+    result: io::Result<()>,
+}
+
+impl Log {
+    /// A log of at most `limit` bytes, and a line that says how much is missing.
+    pub fn new(to: impl Write + Send + 'static, limit: u64) -> Self {
+        let state = LogState {
+            to: Box::new(to),
+            left: limit,
+            dropped: 0,
+            result: Ok(()),
+        };
+        Self {
+            inner: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// The sink for [`crate::spawn`]; another sink may call it in turn, to show the lines besides.
+    #[must_use]
+    pub fn sink(&self) -> LineSink {
+        let inner = Arc::clone(&self.inner);
+        Arc::new(move |_, line: &[u8]| {
+            let mut state = inner.lock().unwrap_or_else(PoisonError::into_inner);
+            state.put(line);
+        })
+    }
+
+    /// Completes the log when the command has ended; how many bytes were left out.
+    ///
+    /// # Errors
+    /// The first failed write. The command is not disturbed by it.
+    pub fn finish(self) -> io::Result<u64> {
+        let mut state = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = state.dropped;
+        if dropped > 0 && state.result.is_ok() {
+            writeln!(state.to, "[{dropped} bytes left out]")?;
+        }
+        std::mem::replace(&mut state.result, Ok(()))?;
+        state.to.flush()?;
+        Ok(dropped)
+    }
+}
+
+impl LogState {
+    fn put(&mut self, line: &[u8]) {
+        let size = line.len() as u64 + 1;
+        // What comes behind a gap would look as if it followed.
+        if size > self.left || self.dropped > 0 {
+            self.dropped += size;
+        } else if self.result.is_ok() {
+            self.left -= size;
+            let written = self.to.write_all(line);
+            self.result = written.and_then(|()| self.to.write_all(b"\n"));
+        }
+    }
+}
 
 /// What was kept of one output stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -192,6 +261,53 @@ mod tests {
         lines.push(b"q");
         lines.finish();
         assert_eq!(*seen.lock().unwrap(), [3, 0, LINE_BYTES + 2, 1]);
+    }
+
+    /// A file that fails after so many writes.
+    struct Shared(Arc<Mutex<Vec<u8>>>, usize);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1 = self.1.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(lines: &[&[u8]], limit: u64, writes: usize) -> (io::Result<u64>, String) {
+        let text = Arc::<Mutex<Vec<u8>>>::default();
+        let log = Log::new(Shared(Arc::clone(&text), writes), limit);
+        let sink = log.sink();
+        for line in lines {
+            sink(Stream::Stderr, line);
+        }
+        let result = log.finish();
+        let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
+        (result, text)
+    }
+
+    #[test]
+    fn log_keeps_whole_lines_from_the_beginning() {
+        let lines: [&[u8]; 4] = [b"first", b"", b"too long for it", b"x"];
+        let (result, text) = logged(&lines, 10, 100);
+        assert_eq!(result.unwrap(), 18);
+        assert_eq!(text, "first\n\n[18 bytes left out]\n");
+        let (result, text) = logged(&lines, 25, 100);
+        assert_eq!(
+            (result.unwrap(), text.as_str()),
+            (0, "first\n\ntoo long for it\nx\n")
+        );
+    }
+
+    #[test]
+    fn log_that_cannot_be_written_is_told_at_the_end() {
+        let (result, text) = logged(&[b"a", b"b", b"c"], 100, 2);
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(text, "a\n");
     }
 
     #[test]

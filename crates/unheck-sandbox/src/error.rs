@@ -68,19 +68,26 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
+    /// Why this machine is the reason, with rung, error number and remedy; `None` when the specification or the
+    /// command is.
+    #[must_use]
+    pub fn unavailable(&self) -> Option<&Unavailable> {
+        match self {
+            Self::Unavailable(unavailable) | Self::RootUser(unavailable) => Some(unavailable),
+            _ => None,
+        }
+    }
+
     /// What to do about it, an imperative for the user, when there is something.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Unavailable(unavailable) | Self::RootUser(unavailable) => {
-                Some(&unavailable.remedy)
-            }
             Self::Command {
                 source, operation, ..
             } if source.kind() == io::ErrorKind::NotFound && operation.starts_with("execute") => {
                 Some("the file, its loader or its `#!` interpreter is missing in the root")
             }
-            _ => None,
+            _ => self.unavailable().map(|why| why.remedy.as_str()),
         }
     }
 }

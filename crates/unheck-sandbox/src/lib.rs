@@ -29,7 +29,7 @@ mod stage;
 mod sys;
 mod wire;
 
-pub use capture::{Captured, LineSink, Stream};
+pub use capture::{Captured, LineSink, Log, Stream};
 pub use diagnose::{Cause, Unavailable};
 pub use error::SandboxError;
 pub use forward::Forwarding;

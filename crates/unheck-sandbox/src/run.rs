@@ -124,7 +124,7 @@ pub struct Outcome {
     pub stderr: Captured,
     /// From the start of the command to its end.
     pub wall: Duration,
-    /// The rung of the ladder it ran on.
+    /// The rung of the ladder it ran on; its text is for logs, locks and provenance.
     pub rung: Rung,
     /// What it looked for and did not find, when [`Spec::watch`] asks.
     pub watched: Watched,

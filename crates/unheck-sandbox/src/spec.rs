@@ -52,7 +52,8 @@ pub struct Spec {
     /// Where standard input, output and error go.
     pub stdio: Stdio,
     /// Record what the processes inside look for and do not find; the answer is [`crate::Outcome::watched`]. Each lookup by
-    /// path takes some microseconds longer then.
+    /// path takes some microseconds longer then, and one that a signal meets fails with `EINTR` if the signal's handler
+    /// was installed without `SA_RESTART`; without a watch, lookups are not interrupted.
     pub watch: bool,
 }
 

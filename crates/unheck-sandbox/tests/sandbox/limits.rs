@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use unheck_sandbox::{HelperExe, LimitKind, Limits, Spec, Status, Stdio, Stream, spawn};
+use unheck_sandbox::{HelperExe, LimitKind, Limits, Log, Spec, Status, Stdio, Stream, spawn};
 
 use crate::kit::{Test, go, output, spec};
 
@@ -23,6 +23,10 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "lines_stream_while_the_command_runs",
         lines_stream_while_the_command_runs,
+    ),
+    (
+        "output_is_logged_while_the_command_runs",
+        output_is_logged_while_the_command_runs,
     ),
     (
         "generous_limits_do_not_disturb",
@@ -142,6 +146,35 @@ fn lines_stream_while_the_command_runs() {
     );
     running.signaller().signal(libc::SIGTERM as u8);
     assert_eq!(running.wait().unwrap().status, Status::Exited(7));
+}
+
+/// Both streams into one file, and shown besides.
+fn output_is_logged_while_the_command_runs() {
+    let file = tempfile::tempfile().unwrap();
+    let log = Log::new(file.try_clone().unwrap(), 1000);
+    let (to_log, shown) = (log.sink(), Arc::<Mutex<Vec<Stream>>>::default());
+    let to = Arc::clone(&shown);
+    let sink = Arc::new(move |stream: Stream, line: &[u8]| {
+        to_log(stream, line);
+        to.lock().unwrap().push(stream);
+    });
+    let mut shell = spec(&[]);
+    let script = "echo out; sleep 0.3; echo err >&2; sleep 0.3; echo last";
+    shell.argv = crate::kit::words(&["/bin/sh", "-c", script]);
+    shell.env.insert("PATH".into(), "/bin".into());
+    shell.stdio = Stdio::Capture { limit: 0 };
+    let outcome = spawn(&HelperExe::current(), &shell, Some(sink)).unwrap();
+    let outcome = outcome.wait().unwrap();
+    assert_eq!((outcome.stdout.head.len(), outcome.stdout.total()), (0, 9));
+    assert_eq!(log.finish().unwrap(), 0);
+    assert_eq!(
+        *shown.lock().unwrap(),
+        [Stream::Stdout, Stream::Stderr, Stream::Stdout]
+    );
+    use std::os::unix::fs::FileExt;
+    let mut text = [0; 100];
+    let n = file.read_at(&mut text, 0).unwrap();
+    assert_eq!(&text[..n], b"out\nerr\nlast\n");
 }
 
 fn generous_limits_do_not_disturb() {

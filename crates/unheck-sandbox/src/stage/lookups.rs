@@ -22,7 +22,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -419,9 +419,17 @@ impl Server {
                 }
             }
         };
-        let asked = [base, name].concat();
-        if is_of_the_kernel(&asked) || exists(&asked, follow) {
+        let mut asked = [base, name].concat();
+        if is_of_the_kernel(&asked) {
             return;
+        }
+        if exists(&asked, follow) {
+            // The kernel says of a script "no such file" when it means its interpreter.
+            let script = call.kind == Lookup::Exec;
+            match script.then(|| interpreter(&asked)).flatten() {
+                Some(missing) => asked = missing,
+                None => return,
+            }
         }
         // The number of a process that was killed may be another's by now.
         if sys::is_waiting(self.listener.as_fd(), seen.id) {
@@ -518,6 +526,34 @@ fn exists(path: &[u8], follow: bool) -> bool {
     !matches!(rustix::fs::statat(CWD, path, flags), Err(Errno::NOENT))
 }
 
+/// The interpreter that a script names and that does not exist (`#!`, `execve(2)`).
+fn interpreter(script: &[u8]) -> Option<Vec<u8>> {
+    /// `BINPRM_BUF_SIZE` of `linux/binfmts.h`.
+    const LINE_BYTES: usize = 256;
+    // Without waiting: it may be a named pipe.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(script, flags, Mode::empty()).ok()?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file).ok()?.st_mode);
+    if kind != FileType::RegularFile {
+        return None;
+    }
+    let mut bytes = [0; LINE_BYTES];
+    let got = rustix::io::read(&file, &mut bytes[..]).ok()?;
+    let path = interpreter_of(&bytes[..got])?;
+    (!is_of_the_kernel(path) && !exists(path, true)).then(|| path.to_vec())
+}
+
+/// The absolute path behind `#!` in the first line of a file.
+fn interpreter_of(head: &[u8]) -> Option<&[u8]> {
+    let line = head.strip_prefix(b"#!")?.trim_ascii_start();
+    let end = line
+        .iter()
+        .position(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\0'));
+    // A line that goes on is cut: its path may be too.
+    let path = &line[..end?];
+    path.starts_with(b"/").then_some(path)
+}
+
 /// The same path with the links of its existing directories resolved, and without `.` and `..`.
 fn without_links(path: &[u8]) -> Vec<u8> {
     let parts: Vec<&[u8]> = path
@@ -555,5 +591,59 @@ fn real_directory(parts: &[&[u8]]) -> Option<Vec<u8>> {
         b"/" => Some(Vec::new()),
         [b'/', ..] if !real.ends_with(b" (deleted)") => Some(real),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interpreters_are_read() {
+        let of = |head: &'static str| interpreter_of(head.as_bytes());
+        assert_eq!(of("#!/usr/bin/perl\n").unwrap(), b"/usr/bin/perl");
+        assert_eq!(of("#! \t/bin/sh -e\nx").unwrap(), b"/bin/sh");
+        for none in ["", "#!", "#!perl\n", "#!/cut", "\u{7f}ELF", "#/bin/sh\n"] {
+            assert_eq!(of(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn existing_directories_lose_links_and_dots() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = fs_err::canonicalize(dir.path()).unwrap();
+        fs_err::create_dir_all(top.join("real/deep")).unwrap();
+        rustix::fs::symlink("real/deep", top.join("link")).unwrap();
+        let top = top.to_str().unwrap();
+        let clean = |path: &str| {
+            let path = format!("{top}/{path}");
+            String::from_utf8(without_links(path.as_bytes())).unwrap()
+        };
+        assert_eq!(clean("link/../x"), format!("{top}/real/x"));
+        assert_eq!(clean("./link//no/./y"), format!("{top}/real/deep/no/y"));
+        assert_eq!(
+            clean("no/../../x"),
+            format!("{}/x", top.rsplit_once('/').unwrap().0)
+        );
+        assert_eq!(without_links(b"/../../x"), b"/x");
+        assert_eq!(without_links(&b"a/".repeat(2000)).len(), 4000);
+    }
+
+    #[test]
+    fn names_of_the_kernel_are_told_by_whole_words() {
+        assert!(is_of_the_kernel(b"/proc") && is_of_the_kernel(b"/dev/x"));
+        assert!(!is_of_the_kernel(b"/devel/x") && !is_of_the_kernel(b"/usr/dev"));
+    }
+
+    /// Each jump of the filter must stay in it; the kernel would refuse it, and the outcome say unavailable.
+    #[test]
+    fn filter_fits() {
+        let program = filter();
+        for (index, step) in program.iter().enumerate() {
+            let furthest = index + 1 + usize::from(step.jt.max(step.jf));
+            let last = index + 1 == program.len();
+            assert!(furthest < program.len() || last, "{index}");
+        }
+        assert!(program.len() < 4096);
     }
 }

@@ -123,6 +123,11 @@ fn root_climbs_to_sys_admin() {
         text.contains("EACCES\n") || text.contains("EROFS\n"),
         "{text}"
     );
+    let text = script("$EXE here refuse users watch yes $ROOT /bin/cat /no/x");
+    assert!(
+        text.contains("{ path: \"/no/x\", kind: Open, by: \"cat\""),
+        "{text}"
+    );
     let root = script("$EXE here refuse users run-as-0 $ROOT exit 0 || true");
     assert!(
         root.starts_with("user 0 inside needs a user namespace"),

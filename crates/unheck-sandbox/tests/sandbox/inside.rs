@@ -55,6 +55,10 @@ pub(crate) fn main(words: &[String]) -> i32 {
         ["fill-disk", how] => fill_disk(how),
         ["escape"] => escape(),
         ["abstract", name] => println!("{}", result(connect_abstract(name))),
+        ["executable", files @ ..] => files.iter().for_each(|file| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(file, mode).unwrap();
+        }),
         ["lookups"] => lookups(),
         ["bad-pointers"] => bad_pointers(),
         ["racing", threads] => racing(threads.parse().unwrap()),

@@ -15,6 +15,10 @@ pub(crate) const TESTS: &[Test] = &[
         searches_of_programs_are_seen_in_order,
     ),
     (
+        "missing_interpreter_of_a_script_is_named",
+        missing_interpreter_of_a_script_is_named,
+    ),
+    (
         "names_are_counted_once_and_bounded",
         names_are_counted_once_and_bounded,
     ),
@@ -124,6 +128,26 @@ fn searches_of_programs_are_seen_in_order() {
     assert_eq!(
         names(&outcome, "/usr/local/bin"),
         ["Exec /usr/local/bin/mysql_config"]
+    );
+}
+
+/// A script that exists, with an interpreter that does not.
+fn missing_interpreter_of_a_script_is_named() {
+    let outcome = go(&shell(
+        "cd /tmp; printf '#!/usr/bin/perl -w\\n' >s; printf '#!/bin/sh\\nexit 4' >t; \
+         /bin/inside inside executable s t; ./s; ./t",
+    ));
+    assert_eq!(
+        outcome.status,
+        Status::Exited(4),
+        "{}",
+        outcome.stderr.text()
+    );
+    assert_eq!(
+        names(&outcome, "/usr/bin/perl"),
+        ["Exec /usr/bin/perl"],
+        "{}",
+        outcome.stderr.text()
     );
 }
 

@@ -141,7 +141,8 @@ pub struct Limits {
     /// Bytes on standard output and error together; needs [`Stdio::Capture`].
     pub output: Option<u64>,
     /// Bytes by which all writable [`Mount::Bind`]s together may grow, as allocated on the host's disk. A writer can be
-    /// some tenths of a second ahead of the sum: what it has written beyond stays, for the caller to remove.
+    /// some tenths of a second ahead of the sum: what it has written beyond stays, for the caller to remove. A command
+    /// that has ended by itself is judged by the last sum.
     pub disk: Option<u64>,
     /// Files, directories and links by which they may grow, counted as [`Limits::disk`]. A tree of more than 100 levels
     /// counts as too many whenever either is set.

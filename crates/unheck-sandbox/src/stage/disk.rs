@@ -48,7 +48,7 @@ impl Disk {
     ///
     /// # Errors
     /// When a tree is too deep from the start.
-    pub(super) fn measure(spec: &Spec, proc: ProcMount) -> Result<Option<Self>, Failure> {
+    pub(super) fn measure(spec: &Spec, proc: ProcMount) -> Result<Option<Arc<Self>>, Failure> {
         let writable = spec.mounts.iter().filter_map(|mount| match mount {
             Mount::Bind {
                 inside,
@@ -71,20 +71,25 @@ impl Disk {
         let tops = disk.tops.iter().try_for_each(|top| sum.add_tree(top));
         tops.map_err(|e| Failure::new(Step::Root, "measure the writable directories", e))?;
         disk.before = sum.usage;
-        Ok(Some(disk))
+        Ok(Some(Arc::new(disk)))
     }
 
     /// Starts the thread. Capabilities must be those of process 1 at work, since a thread has its own set.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(super) fn watch(self) -> Result<Arc<Full>, Failure> {
+    pub(super) fn watch(self: &Arc<Self>) -> Result<Arc<Full>, Failure> {
         let full = Arc::<Full>::default();
-        let to = Arc::clone(&full);
+        let (disk, to) = (Arc::clone(self), Arc::clone(&full));
         std::thread::Builder::new()
-            .spawn(move || self.keep_looking(&to))
+            .spawn(move || disk.keep_looking(&to))
             .map_err(|e| Failure::new(Step::Command, "watch the disk", e))?;
         Ok(full)
+    }
+
+    /// The limit that is exceeded when the command has ended, so that a quick one is judged like a slow one.
+    pub(super) fn exceeded_at_end(&self) -> Option<LimitKind> {
+        self.look().err()
     }
 
     /// Sums up as often as a twentieth of the time allows, and at once when a file system has lost half of what is

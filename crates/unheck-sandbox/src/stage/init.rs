@@ -76,11 +76,15 @@ fn live(base: Base, spec: &Spec, plan: &Plan, control: &OwnedFd) -> Result<Repor
     let proc = root::make(spec, base)?;
     let disk = Disk::measure(spec, proc)?;
     let (pid, watcher) = start(spec, plan, proc)?;
-    let full = disk.map(Disk::watch).transpose()?;
+    let full = disk.as_ref().map(Disk::watch).transpose()?;
     tell(control, &Report::Started(Rung { base, proc }));
     let watch = Watch::new(&spec.limits, proc, full);
-    let end = supervise(spec, &watch, pid, control);
+    let mut end = supervise(spec, &watch, pid, control);
     kill_all();
+    let full = disk.and_then(|disk| disk.exceeded_at_end());
+    if let (Some(kind), End::Exited(_) | End::Signaled(_)) = (full, end) {
+        end = End::Limit(kind);
+    }
     if let Some(watcher) = watcher {
         watcher.report(control);
     }

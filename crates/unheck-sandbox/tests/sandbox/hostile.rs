@@ -97,6 +97,11 @@ fn what_was_there_before_is_not_counted() {
     spec.limits.wall = Some(Duration::from_millis(1500));
     spec.argv = words(&["/bin/inside", "inside", "sleep"]);
     assert_eq!(go(&spec).status, Status::LimitHit(LimitKind::Wall));
+    // Too quick for the watch, but not for the last sum.
+    spec.limits.wall = None;
+    spec.argv = words(&["/bin/sh", "-c", "cat /work/old >/work/copy"]);
+    spec.env.insert("PATH".into(), "/bin".into());
+    assert_eq!(go(&spec).status, Status::LimitHit(LimitKind::Disk));
 }
 
 /// Empty files take no bytes of a memory file system, but memory of the kernel.

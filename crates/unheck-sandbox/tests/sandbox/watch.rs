@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use unheck_sandbox::{Lookup, Outcome, Spec, Status, Watched};
+use unheck_sandbox::{HelperExe, Lookup, Outcome, Spec, Status, Watched, spawn};
 
-use crate::kit::{Test, go, output, spec, words};
+use crate::kit::{Test, go, output, processes_with, spec, wait_until, words};
 
 pub(crate) const TESTS: &[Test] = &[
     ("nothing_is_watched_unasked", nothing_is_watched_unasked),
@@ -31,6 +31,10 @@ pub(crate) const TESTS: &[Test] = &[
         racing_threads_and_kills_do_no_harm,
     ),
     ("watched_walls_are_as_high", watched_walls_are_as_high),
+    (
+        "killed_while_watched_leaves_nothing",
+        killed_while_watched_leaves_nothing,
+    ),
     (
         "second_watch_is_unavailable_and_told",
         second_watch_is_unavailable_and_told,
@@ -200,6 +204,22 @@ fn watched_walls_are_as_high() {
     for action in [["calls"].as_slice(), &["facts"]] {
         // One filter more; which groups there are depends on who runs the tests.
         assert_eq!(output(&watched(action)), output(&spec(action)));
+    }
+}
+
+fn killed_while_watched_leaves_nothing() {
+    for kill_helper in [true, false] {
+        let word = format!("watched-{}-{kill_helper}", std::process::id());
+        let sleep = watched(&["sleep", &word]);
+        let running = spawn(&HelperExe::current(), &sleep, None).unwrap();
+        assert!(!processes_with(&word).is_empty());
+        if kill_helper {
+            unsafe { libc::kill(running.helper_id() as i32, libc::SIGKILL) };
+            assert!(running.wait().is_err());
+        } else {
+            drop(running);
+        }
+        wait_until("no process is left", || processes_with(&word).is_empty());
     }
 }
 

@@ -297,9 +297,20 @@ pub(crate) fn read_memory(pid: libc::pid_t, from: usize, into: &mut [u8]) -> io:
         iov_base: from as *mut libc::c_void,
         iov_len: into.len(),
     };
-    // SAFETY: writes only to `into`; the other address is the other process's, and the kernel checks it.
-    let got = unsafe { libc::process_vm_readv(pid, &raw const here, 1, &raw const there, 1, 0) };
-    check(got as libc::c_long).map(|n| n as usize)
+    // SAFETY: writes only to `into`; the other address is the other process's, and the kernel checks it. By number,
+    // since not every C library has the function.
+    let got = unsafe {
+        libc::syscall(
+            libc::SYS_process_vm_readv,
+            pid,
+            &raw const here,
+            1usize,
+            &raw const there,
+            1usize,
+            0usize,
+        )
+    };
+    check(got).map(|n| n as usize)
 }
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {

@@ -12,7 +12,8 @@
 //! What a command can notice: a call takes some microseconds longer; it cannot have a notification filter of its own
 //! (`EBUSY`); a signal whose handler lacks `SA_RESTART` can end a lookup with `EINTR` while it waits to be seen (from
 //! Linux 5.19 on only until process 1 has taken it up). Names below `/proc`, `/sys` and `/dev` are not recorded: they
-//! are the kernel's, and some mean something else in each process.
+//! are the kernel's, and some mean something else in each process. A process with another root than the sandbox's, which
+//! only a specification without the deny-list allows, is looked up in the sandbox's all the same.
 
 use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut};

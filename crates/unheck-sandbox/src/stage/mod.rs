@@ -2,9 +2,10 @@
 //!
 //! 1. The *helper* ([`helper_main_if_asked`]) has one thread, reads the order, clones process 1 into all new
 //!    namespaces at once, writes its user mapping (only a process outside may write one of several ids) and waits.
-//! 2. *Process 1* ([`init`]) makes the root ([`root`]), starts the command, watches limits, reaps orphans. It asks
-//!    to be killed when the helper dies, and ends when the parent's end of the socket closes; with it Linux kills
-//!    every process of its process namespace and takes down all mounts.
+//! 2. *Process 1* ([`init`]) makes the root ([`root`]), starts the command, watches limits, the disk ([`disk`]) and, when
+//!    asked, lookups ([`lookups`]), reaps orphans. It asks to be killed when the helper dies, and ends when the
+//!    parent's end of the socket closes; with it Linux kills every process of its process namespace and takes down all
+//!    mounts.
 //! 3. The *command* ([`command`]) gives up every right ([`lockdown`]) and executes.
 
 mod command;

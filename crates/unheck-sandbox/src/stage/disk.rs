@@ -4,7 +4,8 @@
 //! sums up the blocks of all writable binds again and again, and compares with what they held before the command.
 //! Start at [`Disk::measure`].
 //!
-//! Known gap: blocks of a file that was removed while no process has it open, only mapped or in a socket's queue.
+//! Known gaps: blocks of a file that was removed while no process has it open, only mapped or in a socket's queue; and
+//! of any removed file where `/proc` is not the sandbox's own ([`ProcMount::Bound`]).
 
 use std::collections::BTreeSet;
 use std::ffi::CString;

@@ -383,6 +383,10 @@ pub struct BinaryPackage {
     pub recommends: RelationField,
     /// `Provides`.
     pub provides: RelationField,
+    /// `Conflicts`.
+    pub conflicts: RelationField,
+    /// `Breaks`.
+    pub breaks: RelationField,
     /// `Multi-Arch`.
     pub multi_arch: MultiArch,
     /// `Essential: yes`.
@@ -497,6 +501,8 @@ impl BinaryPackage {
             pre_depends: stanza.relation("Pre-Depends"),
             recommends: stanza.relation("Recommends"),
             provides: stanza.relation("Provides"),
+            conflicts: stanza.relation("Conflicts"),
+            breaks: stanza.relation("Breaks"),
             multi_arch: match stanza.get("Multi-Arch") {
                 None | Some("no") => MultiArch::No,
                 Some("same") => MultiArch::Same,

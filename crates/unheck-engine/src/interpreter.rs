@@ -197,7 +197,7 @@ fn versions(suites: &Suites, platform: Platform) -> Vec<(String, String)> {
 }
 
 /// `3.14.0rc2` of the upstream versions `3.14.0~rc2` and `3.14.0~rc2+ds`.
-fn upstream(version: &str) -> String {
+pub(crate) fn upstream(version: &str) -> String {
     version
         .split('+')
         .next()

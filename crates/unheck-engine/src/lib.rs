@@ -28,6 +28,7 @@ pub mod provider;
 pub mod roots;
 pub mod run;
 pub mod scan;
+pub mod sdist;
 pub mod session;
 pub mod size;
 pub mod steps;

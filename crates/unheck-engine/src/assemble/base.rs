@@ -48,8 +48,8 @@ pub(super) fn add(tree: &mut Tree, layout: &Layout, target: &Target) -> Result<(
     Ok(())
 }
 
-/// Small files of `/etc`. The name service asks files, then DNS, and nothing else.
-fn files() -> [(&'static str, String); 3] {
+/// Small files of `/etc`, by path. The name service asks files, then DNS, and nothing else.
+pub(crate) fn files() -> [(&'static str, String); 3] {
     let passwd = format!(
         "root:x:0:0:root:/root:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\nnonroot:x:{NONROOT}:{NONROOT}:nonroot:/home/nonroot:/usr/sbin/nologin\n"
     );

@@ -88,7 +88,7 @@ fn refuse_hostile(deb: &Deb, path: &TreePath, entry: &PackEntry) -> Result<(), A
 }
 
 /// Whether the text of a link has more `..` than there are directories to leave.
-fn climbs_out(path: &TreePath, target: &str) -> bool {
+pub(crate) fn climbs_out(path: &TreePath, target: &str) -> bool {
     let mut depth = if target.starts_with('/') {
         0
     } else {

@@ -7,6 +7,8 @@ mod base;
 mod debs;
 mod os;
 
+pub(crate) use base::files as etc_files;
+pub(crate) use debs::climbs_out;
 pub(crate) use os::{BUNDLE, is_certificate, loader_cache as refresh_loader_cache};
 
 use std::collections::{BTreeMap, BTreeSet};

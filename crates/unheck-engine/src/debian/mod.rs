@@ -11,8 +11,9 @@ mod world;
 use unheck_base::TreePath;
 
 pub use mirror::{Mirror, MirrorError};
-pub use suites::{Suites, SuitesError, SuitesRequest};
+pub use suites::{Listed, Suites, SuitesError, SuitesRequest};
 pub use world::{DebWorld, WorldError, deb_pack, deb_pack_key};
+pub(crate) use world::{expect_identity, work_while_fetching};
 
 /// Directories at the top that are links into `usr` since the merge (Debian 12, `usrmerge`).
 pub const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];

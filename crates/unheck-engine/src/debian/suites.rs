@@ -3,8 +3,9 @@
 //! The chain is OpenPGP signature → `InRelease` → digest of `Packages` → digest of each package.
 //! Nothing is parsed before its bytes were checked against the step before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 use unheck_base::{Digest, TreePath};
@@ -26,7 +27,7 @@ const MAX_INRELEASE: u64 = 4 << 20;
 const MAX_PACKAGES: u64 = 1 << 30;
 
 /// Raised whenever the table of the same index would differ.
-const TABLE_VERSION: &str = "packages 1";
+const TABLE_VERSION: &str = "packages 2";
 
 /// What to load.
 #[derive(Debug, Clone)]
@@ -70,6 +71,8 @@ struct Table {
     text: Vec<u8>,
     /// Package name to the place of its stanza.
     stanzas: BTreeMap<String, (usize, usize)>,
+    /// Provided name to the packages that provide it, made when somebody asks.
+    provides: OnceLock<BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// A package with where it was listed.
@@ -286,11 +289,14 @@ impl Suites {
         Ok(())
     }
 
-    /// The newest version of a package that any of the suites lists.
+    /// The newest version of a package that any of the suites lists. What a point release took over
+    /// from the security archive is listed twice: the suite itself is named then, because the
+    /// security archive of an old suite may have dropped the file.
     pub fn package(&self, platform: Platform, name: &str) -> Option<Listed> {
         let tables = self.tables.get(&platform)?;
         tables
             .iter()
+            .rev()
             .filter_map(|table| {
                 let package = table.package(name)?;
                 Some(Listed {
@@ -301,6 +307,27 @@ impl Suites {
                 })
             })
             .max_by(|one, other| one.package.version.cmp(&other.package.version))
+    }
+
+    /// Packages whose newest version provides a name that need not be a package's, sorted by name.
+    pub fn providers(&self, platform: Platform, name: &str) -> Vec<Listed> {
+        let tables = self.tables.get(&platform).into_iter().flatten();
+        let names: BTreeSet<&String> = tables
+            .filter_map(|table| table.provides().get(name))
+            .flatten()
+            .collect();
+        let provides = |listed: &Listed| {
+            let groups = listed.package.provides.parse().unwrap_or_default();
+            groups
+                .iter()
+                .flatten()
+                .any(|provided| provided.name == name)
+        };
+        names
+            .into_iter()
+            .filter_map(|name| self.package(platform, name))
+            .filter(provides)
+            .collect()
     }
 
     /// Names of all packages that begin with `prefix`, sorted.
@@ -584,6 +611,28 @@ impl Table {
             date: loaded.release.date,
             text,
             stanzas,
+            provides: OnceLock::new(),
+        })
+    }
+
+    /// Read off the text: a paragraph has one `Provides` field at most.
+    fn provides(&self) -> &BTreeMap<String, BTreeSet<String>> {
+        self.provides.get_or_init(|| {
+            let field = memchr::memmem::Finder::new(b"\nProvides: ");
+            let mut provides: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for (package, (start, end)) in &self.stanzas {
+                let stanza = &self.text[*start..*end];
+                if field.find(stanza).is_none() {
+                    continue;
+                }
+                let listed = self.package(package);
+                let groups = listed.and_then(|listed| listed.provides.parse().ok());
+                for provided in groups.into_iter().flatten().flatten() {
+                    let names = provides.entry(provided.name).or_default();
+                    names.insert(package.clone());
+                }
+            }
+            provides
         })
     }
 
@@ -601,8 +650,6 @@ const DROPPED: &[&[u8]] = &[
     b"Tag:",
     b"MD5sum:",
     b"Maintainer:",
-    b"Breaks:",
-    b"Conflicts:",
     b"Replaces:",
     b"Suggests:",
 ];

@@ -153,42 +153,10 @@ impl<'a> DebWorld<'a> {
         &self,
         wants: &BTreeMap<Digest, (&String, Want)>,
     ) -> Result<Vec<(String, Arc<DebFacts>)>, WorldError> {
-        let store = self.net.store();
-        let looked = Mutex::new(Vec::new());
-        let look = |package: &String| {
-            let facts = self.look(package);
-            let mut looked = looked.lock().expect("no panic while held");
-            looked.push(facts.map(|facts| (package.clone(), facts)));
-        };
-        let (there, missing): (Vec<_>, Vec<_>) = wants
-            .values()
-            .partition(|(_, want)| store.has(&want.digest));
-        let missing = missing.into_iter().map(|(_, want)| want.clone()).collect();
-        let (ready, arrived) = std::sync::mpsc::channel();
-        rayon::in_place_scope(|pool| {
-            for (package, _) in there {
-                pool.spawn(|_| look(package));
-            }
-            std::thread::scope(|scope| {
-                let fetched = scope.spawn(move || {
-                    self.net.fetch_each(missing, &|digest| {
-                        ready.send(*digest).ok();
-                    })
-                });
-                for digest in arrived {
-                    if let Some((package, _)) = wants.get(&digest) {
-                        pool.spawn(|_| look(package));
-                    }
-                }
-                fetched.join().expect("no panic")
-            })
+        work_while_fetching(self.net, wants, |package| {
+            let facts = self.look(package)?;
+            Ok(((*package).clone(), facts))
         })
-        .map_err(WorldError::Net)?;
-        looked
-            .into_inner()
-            .expect("no panic while held")
-            .into_iter()
-            .collect()
     }
 
     fn look(&self, package: &str) -> Result<Arc<DebFacts>, WorldError> {
@@ -360,6 +328,50 @@ impl World for DebWorld<'_> {
     }
 }
 
+/// Works on each file as soon as it is in the store, while others are still on their way. The
+/// answers come in no order.
+///
+/// # Errors
+/// [`WorldError::Net`], or the first error of `work`.
+pub(crate) fn work_while_fetching<K: Sync, T: Send>(
+    net: &Net,
+    wants: &BTreeMap<Digest, (K, Want)>,
+    work: impl Fn(&K) -> Result<T, WorldError> + Sync,
+) -> Result<Vec<T>, WorldError> {
+    let store = net.store();
+    let done = Mutex::new(Vec::new());
+    let work = |key: &K| {
+        let result = work(key);
+        done.lock().expect("no panic while held").push(result);
+    };
+    let (there, missing): (Vec<_>, Vec<_>) = wants
+        .values()
+        .partition(|(_, want)| store.has(&want.digest));
+    let missing = missing.into_iter().map(|(_, want)| want.clone()).collect();
+    let (ready, arrived) = std::sync::mpsc::channel();
+    rayon::in_place_scope(|pool| {
+        for (key, _) in there {
+            pool.spawn(|_| work(key));
+        }
+        std::thread::scope(|scope| {
+            let fetched = scope.spawn(move || {
+                net.fetch_each(missing, &|digest| {
+                    ready.send(*digest).ok();
+                })
+            });
+            for digest in arrived {
+                if let Some((key, _)) = wants.get(&digest) {
+                    pool.spawn(|_| work(key));
+                }
+            }
+            fetched.join().expect("no panic")
+        })
+    })
+    .map_err(WorldError::Net)?;
+    let done = done.into_inner().expect("no panic while held");
+    done.into_iter().collect()
+}
+
 /// The name under which the store keeps the pack of a Debian package.
 pub fn deb_pack_key(digest: &Digest) -> Digest {
     Pack::key(digest, UNPACKER)
@@ -419,23 +431,34 @@ pub fn deb_pack(store: &Store, package: &str, digest: &Digest) -> Result<Pack, W
 
 /// Refuses an archive that is another version or for another machine than its index says.
 fn check_identity(pack: &Pack, listed: &Listed) -> Result<(), WorldError> {
+    let package = &listed.package;
+    let (version, architecture) = (package.version.as_str(), package.architecture.as_str());
+    expect_identity(pack, &package.name, version, architecture)
+}
+
+/// Refuses an archive that says of itself that it is of another version or for another machine.
+///
+/// # Errors
+/// [`WorldError::Other`].
+pub(crate) fn expect_identity(
+    pack: &Pack,
+    name: &str,
+    version: &str,
+    architecture: &str,
+) -> Result<(), WorldError> {
     let control = pack
         .meta()
         .get("control")
         .and_then(serde_json::Value::as_str)
         .unwrap_or_default();
-    let package = &listed.package;
-    for (field, wanted) in [
-        ("Version", package.version.as_str()),
-        ("Architecture", package.architecture.as_str()),
-    ] {
+    for (field, wanted) in [("Version", version), ("Architecture", architecture)] {
         let found = control
             .lines()
             .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
             .unwrap_or_default();
         if found.trim() != wanted {
             return Err(WorldError::Other {
-                package: package.name.clone(),
+                package: name.to_owned(),
                 found: format!(
                     "{} `{}`, where the index says `{wanted}`",
                     field.to_lowercase(),

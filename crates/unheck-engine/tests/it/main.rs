@@ -7,6 +7,7 @@
 )]
 
 mod build;
+mod buildroot;
 mod check;
 mod closure;
 mod forms;

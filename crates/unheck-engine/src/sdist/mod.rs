@@ -1,0 +1,3 @@
+//! Compiles a distribution of which there is no fitting wheel.
+
+pub mod root;

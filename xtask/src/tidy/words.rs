@@ -43,8 +43,19 @@ const SERVERS: &[&str] = &[
     concat!("static", ".crates.io"),
 ];
 
-/// Places that need one of them, by file: the address that is used where nothing is configured.
-const EXCEPTIONS: &[(&str, &str)] = &[("crates/unheck/src/apt.rs", concat!("deb", ".debian.org"))];
+/// Places that need one of them, by file: the addresses that are used where nothing is configured,
+/// and the name that `Cargo.lock` has for a registry.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("crates/unheck/src/apt.rs", concat!("deb", ".debian.org")),
+    (
+        "crates/unheck-engine/src/sdist/cargo/address.rs",
+        concat!("static", ".crates.io"),
+    ),
+    (
+        "crates/unheck-engine/src/sdist/cargo/lockfile.rs",
+        concat!("index", ".crates.io"),
+    ),
+];
 
 /// Hosts of specifications and documents, and names that no network has (RFC 2606, RFC 6761).
 const DOCUMENTS: &[&str] = &[

@@ -434,4 +434,10 @@ fn a_link_out_of_the_root_is_refused() {
     let place = Place::new(debs);
     let error = build_root(&place.session, &place.set(&["evil"])).unwrap_err();
     insta::assert_snapshot!(error, @"the Debian package `evil` has a link out of the root at `usr/lib/up`");
+    let mut debs = base();
+    debs.push(deb("evil").file("/usr/lib/up", "x"));
+    debs.push(deb("worse").file("/usr/lib/up/y", "y"));
+    let place = Place::new(debs);
+    let error = build_root(&place.session, &place.set(&["evil", "worse"])).unwrap_err();
+    insta::assert_snapshot!(error, @"the Debian package `worse` has a directory where another package has a file at `usr/lib/up`");
 }

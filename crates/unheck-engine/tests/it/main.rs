@@ -8,6 +8,7 @@
 
 mod build;
 mod buildroot;
+mod cargo;
 mod check;
 mod closure;
 mod forms;

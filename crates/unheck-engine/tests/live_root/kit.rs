@@ -13,7 +13,7 @@ use unheck_engine::net::Net;
 use unheck_engine::platform::Platform;
 use unheck_engine::sdist::root::{BuildRoot, RootSet, build_root};
 use unheck_engine::session::Session;
-use unheck_sandbox::{HelperExe, Limits, Spec, Stdio};
+use unheck_sandbox::{HelperExe, Limits, Mount, Spec, Stdio};
 use unheck_store::Store;
 
 use crate::{again, names};
@@ -129,7 +129,7 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap()
 }
 
-/// The mirror of this machine's apt, else Debian's own.
+/// The mirror of this machine's apt.
 fn mirrors() -> Mirrors {
     let files = walkdir::WalkDir::new("/etc/apt").max_depth(2);
     let text: String = files
@@ -150,7 +150,7 @@ fn mirrors() -> Mirrors {
         words.iter().find(is_one).map(|word| (*word).to_owned())
     };
     Mirrors {
-        debian: with("/debian").or_else(|| Some("https://deb.debian.org/debian".to_owned())),
+        debian: Some(with("/debian").expect("apt of this machine has a Debian mirror")),
         security: with("/debian-security"),
         snapshot: None,
     }
@@ -158,9 +158,20 @@ fn mirrors() -> Mirrors {
 
 /// What a script in a root says; it must end well.
 pub(crate) fn run(place: &Place, root: &BuildRoot, script: &str) -> String {
+    run_with(place, root, Vec::new(), script)
+}
+
+/// The same with more directories.
+pub(crate) fn run_with(
+    place: &Place,
+    root: &BuildRoot,
+    mounts: Vec<Mount>,
+    script: &str,
+) -> String {
     let argv = ["/bin/sh", "-c", script].map(Into::into).to_vec();
     let mut spec = Spec::new(root.root(), argv);
     spec.cwd = "/tmp".into();
+    spec.mounts = mounts;
     let environment = [
         ("PATH", "/usr/bin:/usr/sbin"),
         ("HOME", "/tmp"),

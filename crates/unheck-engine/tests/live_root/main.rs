@@ -1,8 +1,8 @@
 //! Build roots out of the real Debian archive, and compilers run in them. Run with
 //! `cargo test -p unheck-engine --test live_root -- --ignored`.
 //!
-//! Needs the network (the mirror of this machine's apt, else Debian's own) and user namespaces;
-//! the cross tests also an emulator. This binary is the sandbox's helper too.
+//! Needs the network (the mirror of this machine's apt) and user namespaces; the test of another
+//! machine's programs also an emulator (`qemu-user-static`). This binary is the sandbox's helper too.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 )]
 
 mod kit;
+mod rust;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -48,6 +49,15 @@ fn main() {
         Ok(())
     });
     trials.push(trial.with_kind("live: Debian").with_ignored_flag(true));
+    let trial = Trial::test("cargo_builds_with_vendored_crates_and_no_network", || {
+        rust::builds();
+        Ok(())
+    });
+    trials.push(
+        trial
+            .with_kind("live: Debian, crates.io")
+            .with_ignored_flag(true),
+    );
     let trial = Trial::test("arm64_compiles_where_it_can_run", || {
         foreign();
         Ok(())

@@ -65,13 +65,13 @@ pub(super) fn unpack(directory: &Path, packages: &[Unpacked<'_>]) -> Result<(), 
 }
 
 /// Makes a directory with the mode that it has whatever the umask is.
-pub(super) fn make_dir(place: &Path) -> io::Result<()> {
+pub(in crate::sdist) fn make_dir(place: &Path) -> io::Result<()> {
     fs_err::create_dir(place)?;
     fs_err::set_permissions(place, std::fs::Permissions::from_mode(0o755))
 }
 
 /// Makes a file; set-id bits are not kept.
-pub(super) fn write_file(
+pub(in crate::sdist) fn write_file(
     place: &Path,
     content: &mut dyn io::Read,
     executable: bool,

@@ -84,16 +84,16 @@ pub(super) fn merge<'p>(packages: &[Unpacked<'p>]) -> Result<Merged<'p>, RootErr
                 merged.nodes.insert(path, taken.node);
             }
             (Some(Node::Dir), Node::Dir) => {}
-            _ => {
-                return Err(hostile(
-                    packages[number].0.name.clone(),
-                    &path,
-                    "a file where another package has a directory",
-                ));
+            (_, node) => {
+                let what = match node {
+                    Node::File { .. } => "a file where another package has a directory",
+                    _ => "a directory where another package has a file",
+                };
+                return Err(hostile(packages[number].0.name.clone(), &path, what));
             }
         }
     }
-    merged.directories();
+    merged.directories(packages)?;
     Ok(merged)
 }
 
@@ -176,11 +176,16 @@ impl Merged<'_> {
     }
 
     /// Adds directories that no package names.
-    fn directories(&mut self) {
+    fn directories(&mut self, packages: &[Unpacked<'_>]) -> Result<(), RootError> {
         let above: BTreeSet<TreePath> = self.nodes.keys().flat_map(TreePath::ancestors).collect();
         for path in above {
+            if let Some(Node::File { package, .. }) = self.nodes.get(&path) {
+                let name = packages[*package].0.name.clone();
+                return Err(hostile(name, &path, "a file that others are below"));
+            }
             self.nodes.entry(path).or_insert(Node::Dir);
         }
+        Ok(())
     }
 }
 

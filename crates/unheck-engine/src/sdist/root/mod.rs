@@ -18,6 +18,11 @@ mod merge;
 mod rules;
 mod top;
 
+/// Directories and files with the modes and dates that they have in the store.
+pub(super) mod files {
+    pub(in crate::sdist) use super::fill::{make_dir, write_file};
+}
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

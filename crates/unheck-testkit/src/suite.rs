@@ -26,6 +26,7 @@ pub struct SuiteBuilder {
     architectures: Vec<String>,
     component_prefix: String,
     debs: Vec<(String, DebBuilder)>,
+    sources: String,
     keys: Vec<&'static TestKey>,
     lies: Vec<SuiteLie>,
 }
@@ -126,6 +127,7 @@ impl SuiteBuilder {
             architectures: vec!["amd64".into(), "arm64".into()],
             component_prefix: String::new(),
             debs: Vec::new(),
+            sources: String::new(),
             keys: vec![TestKey::good()],
             lies: Vec::new(),
         }
@@ -162,6 +164,18 @@ impl SuiteBuilder {
     #[must_use]
     pub fn deb_in(mut self, component: &str, deb: &DebBuilder) -> Self {
         self.debs.push((component.into(), deb.clone()));
+        self
+    }
+
+    /// Adds a source package to the Sources index of `main`, which only suites with one have: its
+    /// name, the binary packages and `Build-Depends`. There are no files of it.
+    #[must_use]
+    pub fn source(mut self, name: &str, binaries: &str, build_depends: &str) -> Self {
+        let letter = &name[..1];
+        self.sources.push_str(&format!(
+            "Package: {name}\nBinary: {binaries}\nVersion: 1.0-1\nArchitecture: any\n\
+             Build-Depends: {build_depends}\nDirectory: pool/main/{letter}/{name}\n\n"
+        ));
         self
     }
 
@@ -321,6 +335,12 @@ impl SuiteBuilder {
     /// Packages and Contents files by path below the suite's directory.
     fn indexes(&self, built: &[Built]) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
+        if !self.sources.is_empty() {
+            let path = "main/source/Sources";
+            files.insert(format!("{path}.gz"), gzip(self.sources.as_bytes()));
+            files.insert(format!("{path}.xz"), xz(self.sources.as_bytes()));
+            files.insert(path.into(), self.sources.clone().into_bytes());
+        }
         for component in self.components() {
             for architecture in self.architectures.iter().map(String::as_str).chain(["all"]) {
                 let mine = || built.iter().filter(|deb| deb.component == component);

@@ -3,14 +3,21 @@
 //! Start at [`Suites::load`] (indexes, verified) and [`DebWorld`] (packages for the closure).
 
 mod contents;
+mod devfiles;
 mod mirror;
 mod naming;
+mod sources;
 mod suites;
+mod table;
 mod world;
 
 use unheck_base::TreePath;
 
+pub use contents::ContentsError;
+pub use devfiles::DevFiles;
+pub(crate) use devfiles::normalised;
 pub use mirror::{Mirror, MirrorError};
+pub use sources::{Source, Sources};
 pub use suites::{Listed, Suites, SuitesError, SuitesRequest};
 pub use world::{DebWorld, WorldError, deb_pack, deb_pack_key};
 pub(crate) use world::{expect_identity, work_while_fetching};

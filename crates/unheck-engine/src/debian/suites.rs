@@ -50,12 +50,12 @@ pub struct Suites {
     /// What goes into the lock, by platform.
     pub locked: BTreeMap<Platform, Vec<Suite>>,
     tables: BTreeMap<Platform, Vec<Table>>,
-    releases: Vec<Loaded>,
+    pub(super) releases: Vec<Loaded>,
 }
 
 #[derive(Debug)]
-struct Loaded {
-    name: String,
+pub(super) struct Loaded {
+    pub(super) name: String,
     archive: Archive,
     release: Release,
     inrelease: Digest,
@@ -143,6 +143,24 @@ pub enum SuitesError {
         /// Why not.
         #[source]
         source: PackagesError,
+    },
+    /// A Sources index cannot be read.
+    #[error("cannot read the Sources index of the suite `{suite}`")]
+    Sources {
+        /// The suite.
+        suite: String,
+        /// Why not.
+        #[source]
+        source: PackagesError,
+    },
+    /// A Contents index cannot be read.
+    #[error("cannot read the Contents index of the suite `{suite}`")]
+    Contents {
+        /// The suite.
+        suite: String,
+        /// Why not.
+        #[source]
+        source: super::ContentsError,
     },
     /// The store failed.
     #[error("cannot keep the index of the suite `{suite}`")]
@@ -382,6 +400,25 @@ impl Suites {
             .unwrap_or_default()
     }
 
+    /// Packages whose only dependency is this one: empty packages that lead to it, sorted.
+    pub fn leading_to(&self, platform: Platform, package: &str) -> Vec<String> {
+        let needle = format!("\nDepends: {package}");
+        let tables = self.tables.get(&platform).into_iter().flatten();
+        let mut names: Vec<String> = tables
+            .flat_map(|table| {
+                let places = memchr::memmem::find_iter(&table.text, needle.as_bytes());
+                places.filter_map(|at| {
+                    table
+                        .only_dependency(at + needle.len())
+                        .then(|| table.name_at(at))?
+                })
+            })
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// The Contents indexes of a platform: addresses, digest, size, by suite.
     pub(super) fn contents(&self, mirror: &Mirror, platform: Platform) -> Vec<Want> {
         let mut wants = Vec::new();
@@ -549,6 +586,37 @@ impl Loaded {
         self.index(&xz).map(|found| (xz, found))
     }
 
+    /// The first of several forms of an index that the suite has, in the store.
+    pub(super) fn fetched(
+        &self,
+        net: &Net,
+        mirror: &Mirror,
+        forms: &[&str],
+    ) -> Result<(String, Digest), SuitesError> {
+        let mut found = Err(SuitesError::NoIndex {
+            suite: self.name.clone(),
+            path: forms.first().copied().unwrap_or_default().to_owned(),
+        });
+        for form in forms {
+            if found.is_err() {
+                found = self.index(form).map(|index| (*form, index));
+            }
+        }
+        let (form, (path, digest, size)) = found?;
+        let want = Want {
+            label: format!("{} {}", self.name, path.file_name()),
+            urls: self.index_urls(mirror, &path),
+            digest,
+            size: Some(size),
+            credentials: false,
+        };
+        net.fetch(vec![want]).map_err(|source| SuitesError::Net {
+            suite: self.name.clone(),
+            source,
+        })?;
+        Ok((form.to_owned(), digest))
+    }
+
     fn index(&self, path: &str) -> Result<(TreePath, Digest, u64), SuitesError> {
         let missing = || SuitesError::NoIndex {
             suite: self.name.clone(),
@@ -634,6 +702,23 @@ impl Table {
             }
             provides
         })
+    }
+
+    /// Whether a `Depends` field ends here, or after a version.
+    fn only_dependency(&self, at: usize) -> bool {
+        let rest = &self.text[at..];
+        let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        line.is_empty() || line.starts_with(b" (") && line.ends_with(b")") && !line.contains(&b',')
+    }
+
+    /// The package in whose paragraph a place is.
+    fn name_at(&self, at: usize) -> Option<String> {
+        let start = memchr::memmem::rfind(&self.text[..at], b"\n\n").map_or(0, |end| end + 2);
+        let rest = self.text.get(start..at)?.strip_prefix(b"Package: ")?;
+        let line = rest.split(|byte| *byte == b'\n').next()?;
+        std::str::from_utf8(line)
+            .ok()
+            .map(|name| name.trim().to_owned())
     }
 
     fn package(&self, name: &str) -> Option<BinaryPackage> {

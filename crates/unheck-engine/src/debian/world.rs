@@ -128,6 +128,32 @@ impl<'a> DebWorld<'a> {
         !self.suites.contents(self.mirror, self.platform).is_empty()
     }
 
+    /// The paths of all files and links of packages, which are unpacked into the store for it but
+    /// not looked into any deeper.
+    ///
+    /// # Errors
+    /// [`WorldError`] when one of them cannot be had.
+    pub fn paths(
+        &self,
+        packages: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Vec<TreePath>>, WorldError> {
+        let listed: Vec<Listed> = packages
+            .iter()
+            .map(|package| self.known(package))
+            .collect::<Result<_, _>>()?;
+        let wants = listed.iter().map(|listed| self.want(listed)).collect();
+        self.net.fetch(wants).map_err(WorldError::Net)?;
+        let paths = |listed: Listed| {
+            let name = listed.package.name.clone();
+            let pack = deb_pack(self.net.store(), &name, &listed.package.sha256)?;
+            check_identity(&pack, &listed)?;
+            let files = pack.entries().iter();
+            let files = files.filter(|entry| !matches!(entry.kind, PackKind::Dir));
+            Ok((name, files.map(|entry| usrmerge(&entry.path)).collect()))
+        };
+        listed.into_iter().map(paths).collect()
+    }
+
     fn want(&self, listed: &Listed) -> Want {
         let package = &listed.package;
         Want {

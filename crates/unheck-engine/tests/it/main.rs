@@ -16,6 +16,7 @@ mod hostile;
 mod inputs;
 mod limits;
 mod network;
+mod provide;
 mod refused;
 mod reproducible;
 mod sizes;

@@ -64,6 +64,25 @@ pub enum Event<'a> {
         /// Why the last try failed.
         why: &'a str,
     },
+    /// A distribution is being compiled; said again each time that it is tried with more.
+    Compiling {
+        /// Name and version.
+        label: &'a str,
+        /// Debian packages that were added since the time before.
+        with: &'a [&'a str],
+    },
+    /// A distribution was compiled, or cannot be.
+    Compiled {
+        /// Name and version.
+        label: &'a str,
+    },
+    /// A line that a build printed, as it stands: hostile to terminals.
+    Output {
+        /// Name and version of what is being compiled.
+        label: &'a str,
+        /// The line, without its newline.
+        line: &'a str,
+    },
     /// A choice that unheck made for the user, said once.
     Note(&'a str),
     /// Something that the user should look at.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use unheck_deb::signature::Keyring;
 use unheck_sandbox::HelperExe;
 use unheck_store::Store;
+use url::Url;
 
 use crate::debian::Mirror;
 use crate::event::{Event, Reporter, Stage};
 use crate::net::Net;
+use crate::sdist::cargo::Address;
 
 /// The surroundings of a run, all given by the caller: the engine reads no environment.
 pub struct Session {
@@ -33,8 +35,22 @@ pub struct Session {
     pub index: unheck_resolve::IndexSettings,
     /// The variables that the resolver reads as uv does.
     pub environment: unheck_resolve::Environment,
+    /// Where the crates of Rust projects come from.
+    pub crates: CrateSource,
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970.
     pub source_date_epoch: Option<i64>,
+}
+
+/// Where the crates of Rust projects come from.
+#[derive(Debug, Clone, Default)]
+pub enum CrateSource {
+    /// The public registry.
+    #[default]
+    Public,
+    /// A directory of archives.
+    Address(Address),
+    /// A sparse index, whose `config.json` says where the archives are; asked when one is needed.
+    Index(Url),
 }
 
 impl Session {

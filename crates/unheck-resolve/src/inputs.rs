@@ -50,6 +50,17 @@ pub struct Groups {
     pub only: bool,
 }
 
+/// What a resolution is for. Constraints and overrides of a project do not count for what its builds need (uv has
+/// `build-constraint-dependencies` for that).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// The distributions that are installed.
+    #[default]
+    Install,
+    /// The requirements of a build backend (PEP 517).
+    Build,
+}
+
 /// Index settings from the command line: they win over the environment and over files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexSettings {
@@ -63,6 +74,8 @@ pub struct IndexSettings {
     pub no_index: bool,
     /// Never take a wheel of these distributions.
     pub no_binary: BTreeSet<String>,
+    /// Compile nothing: a distribution without a fitting wheel is as good as absent.
+    pub no_build: bool,
     /// No network: only what the cache has.
     pub offline: bool,
 }
@@ -100,6 +113,7 @@ pub struct Environment(pub BTreeMap<String, String>);
 impl Environment {
     /// The variables that this crate looks at; a caller needs to collect no others.
     pub const NAMES: &[&str] = &[
+        "UV_BUILD_CONSTRAINT",
         "UV_CONFIG_FILE",
         "UV_CONSTRAINT",
         "UV_DEFAULT_INDEX",
@@ -159,6 +173,8 @@ pub struct Inputs {
     pub prerelease: Option<PrereleaseMode>,
     /// Environment variables.
     pub environment: Environment,
+    /// What it is for.
+    pub purpose: Purpose,
 }
 
 impl Inputs {
@@ -176,6 +192,7 @@ impl Inputs {
             resolution: None,
             prerelease: None,
             environment: Environment::default(),
+            purpose: Purpose::Install,
         }
     }
 }

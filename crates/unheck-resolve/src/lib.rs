@@ -4,6 +4,7 @@
 //! about images and installs nothing. Read [`resolve()`] first, then [`read_lock`], [`pylock_text`] and [`Downloader`].
 
 mod cause;
+mod checkout;
 mod context;
 mod convert;
 mod download;
@@ -23,15 +24,17 @@ mod settings;
 mod spec;
 mod target;
 
+pub use checkout::checkout;
 pub use download::{Download, Downloader};
 pub use error::{Cause, Fault, FetchError, LockError, ResolveError};
 pub use inputs::{
     BuildFailure, Environment, Event, Extras, Groups, IndexSettings, Inputs, Preference,
-    PrereleaseMode, Reporter, ResolutionMode, ResolveOptions, Source, SourceBuilder, SourceTree,
+    PrereleaseMode, Purpose, Reporter, ResolutionMode, ResolveOptions, Source, SourceBuilder,
+    SourceTree,
 };
 pub use lock::read_lock;
 pub use model::{Artifact, BuildSystem, File, Package, ProjectInfo, Resolution};
-pub use project::read_project;
+pub use project::{read_build_system, read_project};
 pub use pylock::{NoHash, pylock_text};
 pub use resolve::resolve;
 pub use target::{Arch, Libc, Target, TargetError, python_allowed};

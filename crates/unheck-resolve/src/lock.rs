@@ -296,13 +296,18 @@ impl UvLock<'_> {
             true => ExtrasSpecification::from_all_extras(),
             false => ExtrasSpecification::from_extra(extras),
         };
+        // Without a builder it is our own error that says which wheels there are.
+        let build_options = match self.options.builder {
+            Some(_) => self.session.context.build_options().clone(),
+            None => BuildOptions::default(),
+        };
         roots
             .to_resolution(
                 &ResolverMarkerEnvironment::from(self.target.uv_markers()),
                 &self.target.uv_tags(),
                 &extras.with_defaults(DefaultExtras::default()),
                 &groups.with_defaults(DefaultGroups::default()),
-                &BuildOptions::default(),
+                &build_options,
                 &InstallOptions::default(),
             )
             .map_err(|error| {

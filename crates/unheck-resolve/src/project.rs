@@ -147,6 +147,24 @@ pub fn read_project(pyproject: &Path) -> Result<Option<ProjectInfo>, ResolveErro
     info(pyproject, &document)
 }
 
+/// The `[build-system]` table of a `pyproject.toml`, which old projects have without a `[project]` table; `None` when
+/// it has none (PEP 518).
+///
+/// # Errors
+/// As [`read_project`].
+pub fn read_build_system(pyproject: &Path) -> Result<Option<BuildSystem>, ResolveError> {
+    Ok(build_system(&read_document(pyproject)?))
+}
+
+fn build_system(document: &Document) -> Option<BuildSystem> {
+    let table = document.build_system.as_ref()?;
+    Some(BuildSystem {
+        requires: table.requires.clone(),
+        backend: table.build_backend.clone(),
+        backend_path: table.backend_path.clone(),
+    })
+}
+
 /// Reads and checks the text of an input file.
 pub(crate) fn read_text(path: &Path) -> Result<String, ResolveError> {
     let wrong = |cause| ResolveError::UnsupportedInput {
@@ -212,11 +230,7 @@ pub(crate) fn info(
         version: version.map(|version| version.to_string()),
         requires_python: project.requires_python.clone(),
         dynamic: project.dynamic.clone(),
-        build_system: document.build_system.as_ref().map(|table| BuildSystem {
-            requires: table.requires.clone(),
-            backend: table.build_backend.clone(),
-            backend_path: table.backend_path.clone(),
-        }),
+        build_system: build_system(document),
         is_package: forced.unwrap_or(document.build_system.is_some()),
         scripts: project.scripts.clone(),
         gui_scripts: project.gui_scripts.clone(),

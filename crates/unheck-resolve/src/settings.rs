@@ -23,7 +23,7 @@ use uv_settings::{Combine, FilesystemOptions, IndexOptions, Options, ResolverOpt
 use uv_workspace::pyproject::OverrideDependency;
 
 use crate::error::{Cause, ResolveError};
-use crate::inputs::{Environment, IndexSettings, Inputs};
+use crate::inputs::{Environment, IndexSettings, Inputs, Purpose};
 use crate::nesting::toml_too_deep;
 use crate::{MAX_NESTING, inputs};
 
@@ -50,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) no_sources: NoSources,
     pub(crate) dependency_metadata: DependencyMetadata,
     pub(crate) constraints: Vec<uv_pep508::Requirement<VerbatimParsedUrl>>,
+    pub(crate) build_constraints: Vec<uv_pep508::Requirement<VerbatimParsedUrl>>,
     pub(crate) overrides: Vec<OverrideDependency>,
     pub(crate) excludes: Vec<ExcludeDependency>,
     proxies: Proxies,
@@ -103,12 +104,7 @@ impl Settings {
                 .map(|text| text.parse().map(std::time::Duration::from_secs))
                 .transpose()
                 .map_err(|error| wrong("`UV_HTTP_TIMEOUT`", &error))?,
-            resolution: match inputs.resolution {
-                Some(mode) => uv_resolution(mode),
-                None => word(environment, "UV_RESOLUTION")?
-                    .or(files.resolution)
-                    .unwrap_or_default(),
-            },
+            resolution: resolution(inputs, files.resolution)?,
             prerelease: Prerelease {
                 global: match inputs.prerelease {
                     Some(mode) => uv_prerelease(mode),
@@ -136,6 +132,7 @@ impl Settings {
                 files.dependency_metadata.into_iter().flatten(),
             ),
             constraints: options.constraint_dependencies.unwrap_or_default(),
+            build_constraints: options.build_constraint_dependencies.unwrap_or_default(),
             overrides: options.override_dependencies.unwrap_or_default(),
             excludes: options.exclude_dependencies.unwrap_or_default(),
             proxies: Proxies {
@@ -197,8 +194,15 @@ impl Settings {
     }
 
     /// The constraints as the resolver wants them.
-    pub(crate) fn constraint_requirements(&self) -> impl Iterator<Item = Requirement> {
-        self.constraints.iter().cloned().map(Requirement::from)
+    pub(crate) fn constraint_requirements(
+        &self,
+        purpose: Purpose,
+    ) -> impl Iterator<Item = Requirement> {
+        let constraints = match purpose {
+            Purpose::Install => &self.constraints,
+            Purpose::Build => &self.build_constraints,
+        };
+        constraints.iter().cloned().map(Requirement::from)
     }
 }
 
@@ -350,6 +354,21 @@ fn exclude_newer(
         })
 }
 
+/// The option, else the environment, else the file; builds are always made of the newest.
+fn resolution(
+    inputs: &Inputs,
+    file: Option<ResolutionMode>,
+) -> Result<ResolutionMode, ResolveError> {
+    match (inputs.resolution, inputs.purpose) {
+        (Some(mode), _) => Ok(uv_resolution(mode)),
+        (None, Purpose::Build) => Ok(ResolutionMode::default()),
+        (None, Purpose::Install) => {
+            let named = word(&inputs.environment, "UV_RESOLUTION")?;
+            Ok(named.or(file).unwrap_or_default())
+        }
+    }
+}
+
 /// `no-binary` and `no-build` of options, environment and files.
 fn build_options(
     inputs: &Inputs,
@@ -377,7 +396,12 @@ fn build_options(
             never_wheel,
         ),
         NoBuild::from_args(
-            switch(environment, "UV_NO_BUILD")?.or(no_build),
+            inputs
+                .index
+                .no_build
+                .then_some(true)
+                .or(switch(environment, "UV_NO_BUILD")?)
+                .or(no_build),
             never_build,
         ),
     ))

@@ -22,7 +22,7 @@ use uv_workspace::pyproject::{OverrideDependency, Sources};
 
 use crate::MAX_NESTING;
 use crate::error::{Cause, ResolveError};
-use crate::inputs::{Inputs, Source};
+use crate::inputs::{Inputs, Purpose, Source};
 use crate::model::ProjectInfo;
 use crate::nesting::{lines_too_deep, toml_too_deep};
 use crate::project::{self, Defaults, unusable};
@@ -106,7 +106,11 @@ impl Spec {
                 .map(|path| Source::Requirements(path.into()))
                 .collect()
         };
-        for source in inputs.constraints.iter().chain(&files("UV_CONSTRAINT")) {
+        let (constraint, overrides) = match inputs.purpose {
+            Purpose::Install => (files("UV_CONSTRAINT"), files("UV_OVERRIDE")),
+            Purpose::Build => (files("UV_BUILD_CONSTRAINT"), Vec::new()),
+        };
+        for source in inputs.constraints.iter().chain(&constraint) {
             for entry in limits(inputs, source, settings).await? {
                 let UnresolvedRequirement::Named(requirement) = entry.requirement else {
                     return Err(unsupported(
@@ -120,7 +124,7 @@ impl Spec {
                 });
             }
         }
-        for source in inputs.overrides.iter().chain(&files("UV_OVERRIDE")) {
+        for source in inputs.overrides.iter().chain(&overrides) {
             for entry in limits(inputs, source, settings).await? {
                 let UnresolvedRequirement::Named(requirement) = entry.requirement else {
                     return Err(unsupported(
@@ -131,11 +135,17 @@ impl Spec {
                 self.overrides.push(Override::Requirement(requirement));
             }
         }
-        self.constraints
-            .extend(settings.constraint_requirements().map(Into::into));
-        self.overrides
-            .extend(settings.overrides.iter().cloned().map(uv_override));
-        self.excludes.extend(settings.excludes.iter().cloned());
+        self.constraints.extend(
+            settings
+                .constraint_requirements(inputs.purpose)
+                .map(Into::into),
+        );
+        // Overrides and excludes of a project are none of its builds' business.
+        if inputs.purpose == Purpose::Install {
+            self.overrides
+                .extend(settings.overrides.iter().cloned().map(uv_override));
+            self.excludes.extend(settings.excludes.iter().cloned());
+        }
         Ok(())
     }
 

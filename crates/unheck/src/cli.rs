@@ -180,6 +180,20 @@ pub(crate) struct IndexArgs {
     /// Ask no index: only what `--find-links` has
     #[arg(long, env = "UNHECK_NO_INDEX", value_parser = BoolishValueParser::new())]
     pub(crate) no_index: bool,
+    /// Compile these distributions also where there is a wheel
+    #[arg(
+        long,
+        env = "UNHECK_NO_BINARY",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub(crate) no_binary: Vec<String>,
+    /// Compile nothing: take only distributions that have a fitting wheel
+    #[arg(long, env = "UNHECK_NO_BUILD", value_parser = BoolishValueParser::new())]
+    pub(crate) no_build: bool,
+    /// Where the crates of Rust projects are, as a registry's `dl` [default: what cargo's own configuration says]
+    #[arg(long, env = "UNHECK_CRATES", value_name = "URL")]
+    pub(crate) crates: Option<String>,
     /// Leave out files that were uploaded after this date or RFC 3339 time
     #[arg(long, env = "UNHECK_EXCLUDE_NEWER", value_name = "DATE")]
     pub(crate) exclude_newer: Option<String>,
@@ -377,6 +391,9 @@ pub(crate) struct LockArgs {
     /// Prefer the newest versions to those that are locked already
     #[arg(long, env = "UNHECK_UPGRADE", value_parser = BoolishValueParser::new())]
     pub(crate) upgrade: bool,
+    /// Compile again what comes as source, and fail when that gives another wheel
+    #[arg(long, env = "UNHECK_REBUILD_CHECK", value_parser = BoolishValueParser::new())]
+    pub(crate) rebuild_check: bool,
 }
 
 /// `unheck run`.

@@ -37,6 +37,9 @@ pub(crate) enum CliError {
     /// `SOURCE_DATE_EPOCH` is no number.
     #[error("`SOURCE_DATE_EPOCH` is `{0}`, not seconds since 1970")]
     Epoch(String),
+    /// The address of crates is none.
+    #[error("cannot use the value of `--crates`")]
+    Crates(#[from] Box<unheck_engine::sdist::cargo::CargoError>),
     /// A keyring cannot be read.
     #[error("cannot read the keyring")]
     ReadKeyring(#[source] std::io::Error),

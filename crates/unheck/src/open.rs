@@ -42,6 +42,7 @@ pub(crate) fn session(
     session.net = session.net.with_credentials(Arc::new(index));
     session.allow_expired.clone_from(&settings.allow_expired);
     session.index = settings.index.clone();
+    session.crates.clone_from(&settings.crates);
     session.source_date_epoch = settings.source_date_epoch;
     Ok(session)
 }
@@ -65,6 +66,7 @@ pub(crate) fn plain(
         resolver_cache: cache.resolver(),
         index: IndexSettings::default(),
         environment: surroundings.resolver.clone(),
+        crates: unheck_engine::session::CrateSource::default(),
         source_date_epoch: None,
     })
 }

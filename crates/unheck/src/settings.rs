@@ -10,6 +10,8 @@ use unheck_engine::form::{Format, Libs};
 use unheck_engine::input::{Config, LockOptions, Mirrors, Project};
 use unheck_engine::lock::Provider;
 use unheck_engine::platform::Platform;
+use unheck_engine::sdist::cargo::{Address, replaced_index};
+use unheck_engine::session::CrateSource;
 use unheck_engine::write::Compression;
 use unheck_resolve::IndexSettings;
 
@@ -27,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) lock: LockOptions,
     /// Index settings of flags and environment.
     pub(crate) index: IndexSettings,
+    /// Where the crates of Rust projects come from.
+    pub(crate) crates: CrateSource,
     /// Debian mirrors of flags, environment and configuration.
     pub(crate) mirrors: Mirrors,
     /// Keys to trust besides Debian's.
@@ -104,6 +108,7 @@ impl Settings {
         Ok(Self {
             lock: lock_options(choices, config, surroundings)?,
             index: index(&choices.index, common.offline),
+            crates: crate_source(choices.index.crates.as_deref(), surroundings)?,
             mirrors: Mirrors {
                 debian: debian
                     .mirror
@@ -250,14 +255,33 @@ fn sorted(mut list: Vec<String>) -> Vec<String> {
     list
 }
 
+/// The flag, else what the host's cargo has in place of the public registry, else that.
+fn crate_source(flag: Option<&str>, surroundings: &Surroundings) -> Result<CrateSource, CliError> {
+    if let Some(url) = flag {
+        let address = Address::new(url).map_err(Box::new)?;
+        return Ok(CrateSource::Address(address));
+    }
+    let home = surroundings.cargo_home.as_deref();
+    let texts = home.into_iter().flat_map(|home| {
+        // The older name of the two is read first, as cargo does (The Cargo Book, "Configuration").
+        ["config", "config.toml"].map(|name| fs_err::read_to_string(home.join(name)).ok())
+    });
+    let text = texts.flatten().next().unwrap_or_default();
+    Ok(match replaced_index(&text) {
+        Some(index) => CrateSource::Index(index),
+        None => CrateSource::Public,
+    })
+}
+
 fn index(args: &IndexArgs, offline: bool) -> IndexSettings {
     IndexSettings {
         default_url: args.default_index.clone(),
         extra: args.index.clone(),
         find_links: args.find_links.clone(),
         no_index: args.no_index,
+        no_binary: args.no_binary.iter().cloned().collect(),
+        no_build: args.no_build,
         offline,
-        ..IndexSettings::default()
     }
 }
 
@@ -287,6 +311,14 @@ fn named_indexes(args: &IndexArgs, surroundings: &Surroundings) -> Vec<String> {
     if args.no_index {
         named.push("no index".to_owned());
     }
+    if args.no_build {
+        named.push("no build".to_owned());
+    }
+    named.extend(
+        args.no_binary
+            .iter()
+            .map(|name| format!("no binary {name}")),
+    );
     for name in VARIABLES {
         let Some(value) = surroundings
             .resolver

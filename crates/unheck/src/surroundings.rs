@@ -18,6 +18,8 @@ pub(crate) struct Surroundings {
     pub(crate) source_date_epoch: Option<String>,
     /// The variables that the resolver reads as uv does.
     pub(crate) resolver: Environment,
+    /// Where the host's cargo keeps its configuration: `CARGO_HOME`, else `~/.cargo`.
+    pub(crate) cargo_home: Option<PathBuf>,
     /// Where the host's apt keeps its sources.
     pub(crate) apt: PathBuf,
 }
@@ -49,6 +51,7 @@ impl Surroundings {
                 .ok()
                 .filter(|text| !text.is_empty()),
             resolver: Environment(resolver),
+            cargo_home: path("CARGO_HOME").or_else(|| Some(path("HOME")?.join(".cargo"))),
             apt: PathBuf::from("/etc/apt"),
         }
     }

@@ -10,23 +10,21 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use unheck_base::Digest;
-use unheck_oci::layer::Compression;
 use unheck_resolve::BuildSystem;
 use unheck_sandbox::{LimitKind, Limits, Mount, Network, Outcome, Spec, Status, Stdio};
 use unheck_wheel::WheelName;
 
 use super::diagnose::{Log, hints};
 use super::{BackendError, reference};
-use crate::assemble::{AppPart, assemble};
 use crate::input::{AppFileKind, AppFiles, Project};
-use crate::layers::{plan, write_layer};
 use crate::layout::{Layout, NONROOT};
-use crate::lock::{Deb, FORMAT, Lock, Package, Plan, Target};
-use crate::roots::{Roots, from_layers};
+use crate::lock::{Deb, Lock, Target};
+use crate::roots::Roots;
+use crate::sdist::requires::{install, wheels_lock};
 use crate::session::Session;
 
 /// The program that runs inside.
-pub(super) const DRIVER: &str = include_str!("driver.py");
+pub(super) const DRIVER: &str = include_str!("../sdist/driver.py");
 
 /// Longest answer that is read.
 const MAX_ANSWER: u64 = 1 << 20;
@@ -91,7 +89,7 @@ pub(super) fn wheel(hook: &Hook<'_>) -> Result<(String, Digest), BackendError> {
 }
 
 /// The one wheel in a directory, which must be the one that the backend named.
-pub(super) fn only_wheel(directory: &Path, named: &str) -> Result<String, String> {
+pub(crate) fn only_wheel(directory: &Path, named: &str) -> Result<String, String> {
     let entries = fs_err::read_dir(directory)
         .map_err(|error| format!("left no directory of wheels: {error}"))?;
     let mut names: Vec<String> = entries
@@ -135,6 +133,9 @@ pub(super) fn run(
         "hook": name,
         "backend": reference(hook.system),
         "backend_path": hook.system.backend_path,
+        "config_settings": {},
+        "script": [],
+        "subdirectory": "",
     });
     let file = scratch.input.join("request.json");
     let written =
@@ -299,48 +300,12 @@ fn epoch(seconds: i64) -> i64 {
 /// The interpreter with what the backend is made of.
 pub(super) fn environment(session: &Session, target: &Target) -> Result<Roots, BackendError> {
     let (lock, target) = build_lock(target);
-    let store = session.store();
-    let tree = assemble(store, &lock, &target, &AppPart::default()).map_err(Box::new)?;
-    // Packed as fast as can be: nobody but this machine reads it.
-    let compression = Compression::Zstd {
-        level: 1,
-        workers: 0,
-    };
-    let mut layers = Vec::new();
-    for planned in plan(&tree, &target) {
-        layers.push(write_layer(store, &planned, compression)?.layer);
-    }
-    Ok(from_layers(store, &layers.iter().collect::<Vec<_>>())?)
+    install(session, &lock, &target)
 }
 
 /// A lock that installs the build requirements into the interpreter and nothing else.
 pub(super) fn build_lock(target: &Target) -> (Lock, Target) {
-    let packages = target.build_requires.iter().map(|wheel| Package {
-        name: wheel
-            .name
-            .parse::<WheelName>()
-            .map_or_else(|_| wheel.name.clone(), |name| name.project()),
-        version: None,
-        marker: None,
-        requires_python: None,
-        index: None,
-        dependencies: Vec::new(),
-        wheels: vec![wheel.clone()],
-        sdist: None,
-    });
-    let plan = Plan {
-        format: FORMAT,
-        inputs: Digest::of(b""),
-        epoch: 0,
-        roots: Vec::new(),
-        app_needs: Vec::new(),
-        targets: Vec::new(),
-    };
-    let lock = Lock {
-        requires_python: None,
-        packages: packages.collect(),
-        plan,
-    };
+    let lock = wheels_lock(&target.build_requires);
     let build = Target {
         wheels: target
             .build_requires
@@ -356,6 +321,7 @@ pub(super) fn build_lock(target: &Target) -> (Lock, Target) {
             .collect(),
         notes: Vec::new(),
         build_requires: Vec::new(),
+        build_debs: Vec::new(),
         ..target.clone()
     };
     (lock, build)

@@ -25,6 +25,7 @@ use crate::session::Session;
 use crate::wheels::{UseWheelError, open_wheel};
 
 pub use diagnose::Log;
+pub(crate) use hook::only_wheel;
 pub use requires::{RequiresRequest, lock_requires};
 
 use hook::Hook;
@@ -160,6 +161,9 @@ pub enum BackendError {
         /// This machine, where it is a platform of unheck.
         host: Option<Platform>,
     },
+    /// The headers of an interpreter cannot be had.
+    #[error("cannot take the headers of the interpreter: {0}")]
+    Headers(String),
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -224,6 +228,7 @@ impl Explain for BackendError {
 pub(crate) fn interpreter_root(session: &Session, target: &Target) -> Result<Roots, BackendError> {
     let bare = Target {
         build_requires: Vec::new(),
+        build_debs: Vec::new(),
         ..target.clone()
     };
     hook::environment(session, &bare)
@@ -342,7 +347,7 @@ fn check(
 }
 
 /// The backend of the project, with the defaults of PEP 517 and 518 where it states none.
-fn build_system(project: &Project) -> Result<BuildSystem, BackendError> {
+pub(crate) fn build_system(project: &Project) -> Result<BuildSystem, BackendError> {
     let file = project.root.join("pyproject.toml");
     let info = unheck_resolve::read_project(&file)
         .map_err(|error| BackendError::Project(Box::new(error)))?;

@@ -90,6 +90,7 @@ fn the_backend_is_installed_into_the_interpreter_and_nothing_else() {
         debs: Vec::new(),
         notes: vec!["x".to_owned()],
         build_requires: vec![wheel("Hatch_Ling-1.0-py3-none-any.whl")],
+        build_debs: Vec::new(),
     };
     let (lock, build) = build_lock(&target);
     assert_eq!(build.wheels, ["Hatch_Ling-1.0-py3-none-any.whl"]);

@@ -15,6 +15,7 @@ use crate::locker::MakeLockError;
 use crate::net::NetError;
 use crate::platform::Platform;
 use crate::scan::ScanError;
+use crate::sdist::SdistError;
 use crate::steps::imports::NarrowError;
 use crate::steps::{RelocateError, StripTreeError};
 use crate::verify::VerifyError;
@@ -65,6 +66,9 @@ pub enum BuildError {
     /// What the lock names cannot be fetched.
     #[error("cannot fetch what the lock names")]
     Net(#[from] NetError),
+    /// What the lock has compiled cannot be made again.
+    #[error("cannot compile what the lock names")]
+    Compile(#[from] Box<SdistError>),
     /// The tree cannot be made.
     #[error("cannot assemble the tree")]
     Assemble(#[from] Box<AssembleError>),
@@ -186,6 +190,7 @@ impl BuildError {
             Self::ReadLock(error) => error,
             Self::Lock(error) => &**error,
             Self::Net(error) => error,
+            Self::Compile(error) => &**error,
             Self::Assemble(error) => &**error,
             Self::Wheel(error) => error,
             Self::Backend(error) => &**error,

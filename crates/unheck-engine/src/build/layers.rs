@@ -15,6 +15,7 @@ use crate::layout::{APP_DIR, Layout};
 use crate::lock::Target;
 use crate::locker::app_facts;
 use crate::scan::scan_pack;
+use crate::sdist::app_wheel;
 use crate::steps::imports::{CythonSources, NarrowRequest, app_references, finder, narrow};
 use crate::steps::{
     BytecodeRequest, Linked, Removed, Stripped, TrimFacts, TrimLevel, bytecode, dedupe,
@@ -123,15 +124,7 @@ impl Builder<'_> {
             part.scripts.insert(name.clone(), reference.clone());
         }
         if self.attempt.project.build_system {
-            let wheel = crate::backend::build_wheel(
-                self.attempt.session,
-                self.attempt.project,
-                self.attempt.lock,
-                self.target,
-                self.attempt.app,
-            )
-            .map_err(Box::new)?;
-            part.wheel = Some(wheel);
+            part.wheel = Some(self.app_wheel()?);
         } else {
             part.files = self.attempt.app.clone();
             for (name, reference) in &self.attempt.project.scripts {
@@ -139,6 +132,31 @@ impl Builder<'_> {
             }
         }
         Ok(part)
+    }
+
+    fn app_wheel(&self) -> Result<(String, Digest), BuildError> {
+        let Attempt {
+            session,
+            project,
+            request,
+            lock,
+            app,
+            ..
+        } = *self.attempt;
+        let compiled = lock.plan.app_builds.iter();
+        match compiled
+            .into_iter()
+            .find(|build| build.platform == self.target.platform)
+        {
+            Some(build) => {
+                let made = app_wheel(session, (project, &request.lock), (self.target, build), app);
+                Ok(made.map_err(Box::new)?)
+            }
+            None => {
+                let made = crate::backend::build_wheel(session, project, lock, self.target, app);
+                Ok(made.map_err(Box::new)?)
+            }
+        }
     }
 
     fn entrypoint(&self, layout: &Layout) -> Vec<String> {

@@ -7,6 +7,7 @@ use crate::event::Stage;
 use crate::input::{AppFiles, Project, inputs_digest};
 use crate::lock::{LOCK_FILE, Lock, ReadLockError};
 use crate::locker::{app_facts, app_needs, make_lock};
+use crate::sdist::trees_changed;
 use crate::session::Session;
 
 /// The lock of a project: the one on disk when it fits, else a new one, which is written.
@@ -63,6 +64,8 @@ pub fn plan_lock(
                 Some("the requirements or options changed")
             } else if needs.iter().any(|need| !lock.plan.app_needs.contains(need)) {
                 Some("the app's own files open other libraries")
+            } else if trees_changed(project, lock) {
+                Some("a source tree that it has compiled changed")
             } else {
                 None
             }

@@ -20,6 +20,7 @@ use crate::layers::WrittenLayer;
 use crate::limits::Weight;
 use crate::lock::{Lock, Target};
 use crate::locker::wants;
+use crate::sdist::restore;
 use crate::session::Session;
 use crate::steps::imports::profile::Profile;
 use crate::steps::{Bytecode, TrimLevel};
@@ -202,7 +203,9 @@ impl Attempt<'_> {
     fn fetch(&self) -> Result<(), BuildError> {
         let session = self.session;
         let wanted = wants(session, self.lock);
-        Ok(session.stage(Stage::Fetch, "blobs", || session.net.fetch(wanted))?)
+        session.stage(Stage::Fetch, "blobs", || session.net.fetch(wanted))?;
+        restore(session, self.project, &self.request.lock, self.lock)
+            .map_err(|error| BuildError::Compile(Box::new(error)))
     }
 
     /// Runs the commands of the request and adds what they open to the project's profile.

@@ -15,6 +15,10 @@ impl<W: World> Closer<'_, W> {
         &mut self,
         open: Vec<(Shipped, String)>,
     ) -> Result<(), CloseError<W::Error>> {
+        let open = match self.learn_built_with()? {
+            true => self.unserved(open)?,
+            false => open,
+        };
         let named = self.world.named_after(&sonames(&open))?;
         self.learn_best(&named)?;
         let left = self.unserved(open)?;
@@ -43,6 +47,29 @@ impl<W: World> Closer<'_, W> {
         Ok(())
     }
 
+    /// Learns the libraries that something was compiled with: what a linker took from one of them is there. Whether
+    /// there are any.
+    fn learn_built_with(&mut self) -> Result<bool, CloseError<W::Error>> {
+        let request = self.request;
+        let packages: BTreeSet<String> = request
+            .built_with
+            .iter()
+            .filter(|name| self.is_library(name))
+            .cloned()
+            .collect();
+        self.world.prepare(&packages)?;
+        for package in &packages {
+            self.learn(package)?;
+        }
+        Ok(!packages.is_empty())
+    }
+
+    /// Whether a package is one of libraries, by its section.
+    fn is_library(&self, name: &str) -> bool {
+        let section = self.world.describe(name).map(|(section, _)| section);
+        section.is_some_and(|section| section.ends_with("libs"))
+    }
+
     /// What no package that is known by now serves.
     fn unserved(
         &mut self,
@@ -62,10 +89,6 @@ impl<W: World> Closer<'_, W> {
         &mut self,
         open: &[(Shipped, String)],
     ) -> Result<(), CloseError<W::Error>> {
-        let is_library = |name: &String| {
-            let section = self.world.describe(name).map(|(section, _)| section);
-            section.is_some_and(|section| section.ends_with("libs"))
-        };
         let packages: BTreeSet<String> = open
             .iter()
             .filter_map(|(shipped, _)| match &shipped.origin {
@@ -74,7 +97,7 @@ impl<W: World> Closer<'_, W> {
             })
             .flatten()
             .flatten()
-            .filter(is_library)
+            .filter(|name| self.is_library(name))
             .collect();
         self.world.prepare(&packages)?;
         for package in &packages {

@@ -97,6 +97,9 @@ pub struct Request {
     pub interpreter: Vec<String>,
     /// Packages that the user added by hand; their files all ship.
     pub by_hand: Vec<String>,
+    /// Packages of the roots that something of it was compiled in: nothing of them ships by that, but they are looked
+    /// into first.
+    pub built_with: BTreeSet<String>,
     /// ELF objects that ship from elsewhere: wheels, app, another interpreter.
     pub objects: Vec<Shipped>,
     /// Every other path that ships, to find vendored libraries by.

@@ -215,6 +215,7 @@ fn request() -> Request {
         glibc: (2, 41),
         interpreter: vec!["python3.13-minimal".to_owned()],
         by_hand: Vec::new(),
+        built_with: BTreeSet::new(),
         objects: Vec::new(),
         paths: BTreeMap::new(),
         native: Vec::new(),

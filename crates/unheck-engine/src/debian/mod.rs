@@ -6,6 +6,7 @@ mod contents;
 mod devfiles;
 mod mirror;
 mod naming;
+mod packages;
 mod sources;
 mod suites;
 mod table;

@@ -11,7 +11,8 @@ use unheck_store::{Store, StoreError};
 
 use super::devfiles::DevFiles;
 use super::mirror::Mirror;
-use super::suites::{PackagesError, Suites, SuitesError};
+use super::packages::PackagesError;
+use super::suites::{Suites, SuitesError};
 use super::table::Table;
 use crate::net::Net;
 

@@ -38,6 +38,8 @@ pub struct Config {
     pub env: BTreeMap<String, String>,
     /// Environment of the build backend, such as `SETUPTOOLS_SCM_PRETEND_VERSION`.
     pub build_env: BTreeMap<String, String>,
+    /// What is said about the build of a distribution that comes without a wheel, by normalised name.
+    pub builds: BTreeMap<String, crate::sdist::BuildOptions>,
     /// Labels of the image.
     pub labels: BTreeMap<String, String>,
     /// Ports that the app listens on, such as `8000/tcp`.

@@ -1,5 +1,6 @@
 //! Whether a lock still fits its inputs: one digest over everything that choices are made from.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use unheck_base::Digest;
 use super::{Kind, Project, ReadProjectError, read_text, read_toml, script_block};
 use crate::lock::Provider;
 use crate::platform::Platform;
+use crate::sdist::BuildOptions;
 
 /// What the user asked of a lock, flags and configuration put together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,6 +48,8 @@ pub fn inputs_digest(project: &Project, options: &LockOptions) -> Result<Digest,
         kind: Kind,
         texts: Vec<(String, Digest)>,
         pyproject: Option<toml::Table>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        builds: &'a BTreeMap<String, BuildOptions>,
     }
     let config = &project.config;
     let standalone = config
@@ -61,6 +65,7 @@ pub fn inputs_digest(project: &Project, options: &LockOptions) -> Result<Digest,
         kind: project.kind,
         texts: texts(project)?,
         pyproject: pyproject(project)?,
+        builds: &config.builds,
     };
     let bytes = serde_json::to_vec(&inputs).expect("strings, digests and tables always serialise");
     Ok(Digest::of(&bytes))

@@ -4,6 +4,7 @@
 //! targets, interpreters and Debian packages down to the file, each with its reason. Network
 //! and choice end here: whatever comes after reads this value, the store and the app's files.
 
+mod compiled;
 mod text;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use unheck_base::{Digest, TreePath};
 
 use crate::platform::Platform;
 
+pub use compiled::{AppBuild, Attempt, Chosen, Compiled};
 pub use text::ReadLockError;
 
 /// The file name of a lock beside the project that it is for (PEP 751 wants `pylock.*.toml`).
@@ -56,9 +58,45 @@ pub struct Package {
     /// The wheels that the targets use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wheels: Vec<Wheel>,
+    /// A source tree beside the project, where that is what it comes as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Directory>,
+    /// A commit of a repository, where that is what it comes as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vcs: Option<Vcs>,
     /// The sdist, where no wheel fits a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sdist: Option<Wheel>,
+}
+
+/// A source tree beside the project (PEP 751 `[packages.directory]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Directory {
+    /// Where it is, relative to the lock where that is possible.
+    pub path: String,
+    /// Whether it was asked for as editable; what is built ships a copy all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub editable: bool,
+    /// The directory within it that has the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subdirectory: Option<String>,
+}
+
+/// A commit of a repository (PEP 751 `[packages.vcs]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Vcs {
+    /// Which kind of repository: `git`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its address, without credentials.
+    pub url: String,
+    /// The commit, in full.
+    pub commit_id: String,
+    /// The directory within it that has the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subdirectory: Option<String>,
 }
 
 /// An edge to another locked distribution.
@@ -117,6 +155,12 @@ pub struct Plan {
     /// One per platform.
     #[serde(default)]
     pub targets: Vec<Target>,
+    /// What was compiled, sorted by name and platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<Compiled>,
+    /// How the app's own wheel is compiled, by platform; empty where it has no compiled parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub app_builds: Vec<AppBuild>,
 }
 
 /// What one platform gets.
@@ -141,6 +185,9 @@ pub struct Target {
     /// Wheels of the build backend that makes the app's own wheel; they do not ship.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub build_requires: Vec<Wheel>,
+    /// Debian packages of the build roots of this platform, whole; they do not ship.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub build_debs: Vec<Deb>,
 }
 
 /// The Python that runs the code.
@@ -269,14 +316,17 @@ impl Lock {
             .find(|target| target.platform == platform)
     }
 
-    /// The package and the file record of a wheel's file name.
+    /// The package and the file record of a wheel's file name; also of one that was compiled.
     pub fn wheel(&self, file_name: &str) -> Option<(&Package, &Wheel)> {
+        let compiled = self
+            .plan
+            .builds
+            .iter()
+            .find(|build| build.wheel.name == file_name);
         self.packages.iter().find_map(|package| {
-            let wheel = package
-                .wheels
-                .iter()
-                .find(|wheel| wheel.name == file_name)?;
-            Some((package, wheel))
+            let own = package.wheels.iter().find(|wheel| wheel.name == file_name);
+            let made = compiled.filter(|build| build.is_of(package));
+            Some((package, own.or(made.map(|build| &build.wheel))?))
         })
     }
 

@@ -193,9 +193,58 @@ mod tests {
                 })
                 .collect(),
             wheels,
+            directory: None,
+            vcs: None,
             sdist: None,
         };
-        let deb = Deb {
+        let deb = deb();
+        let made = compiled("native");
+        let target = Target {
+            platform: Platform::LinuxAmd64,
+            interpreter: Interpreter::debian("3.13.5", "2.41"),
+            wheels: vec![wheel.name.clone(), made.wheel.name.clone()],
+            suites: vec![Suite {
+                name: "trixie".to_owned(),
+                archive: Archive::Debian,
+                date: 5,
+                inrelease: Digest::of(b"release"),
+                indexes: [(
+                    "main/binary-amd64/Packages.xz".to_owned(),
+                    Digest::of(b"index"),
+                )]
+                .into(),
+                signed_by: vec!["AB".to_owned()],
+            }],
+            debs: vec![deb.clone()],
+            notes: vec![],
+            build_requires: vec![],
+            build_debs: vec![deb],
+        };
+        Lock {
+            requires_python: Some(">=3.13".to_owned()),
+            packages: vec![
+                package("app", &["demo"], vec![]),
+                package("demo", &[], vec![wheel]),
+                Package {
+                    sdist: made.sdist.clone(),
+                    ..package("native", &[], vec![])
+                },
+            ],
+            plan: Plan {
+                format: FORMAT,
+                inputs: Digest::of(b"inputs"),
+                epoch: 9,
+                roots: vec!["app".to_owned()],
+                app_needs: vec![],
+                targets: vec![target],
+                builds: vec![made],
+                app_builds: vec![],
+            },
+        }
+    }
+
+    fn deb() -> Deb {
+        Deb {
             name: "zlib1g".to_owned(),
             version: "1:1.3".to_owned(),
             architecture: "amd64".to_owned(),
@@ -211,42 +260,51 @@ mod tests {
                 "libz.so.1 <- python".to_owned(),
             )]
             .into(),
-        };
-        let target = Target {
-            platform: Platform::LinuxAmd64,
-            interpreter: Interpreter::debian("3.13.5", "2.41"),
-            wheels: vec![wheel.name.clone()],
-            suites: vec![Suite {
-                name: "trixie".to_owned(),
-                archive: Archive::Debian,
-                date: 5,
-                inrelease: Digest::of(b"release"),
-                indexes: [(
-                    "main/binary-amd64/Packages.xz".to_owned(),
-                    Digest::of(b"index"),
-                )]
-                .into(),
-                signed_by: vec!["AB".to_owned()],
-            }],
-            debs: vec![deb],
-            notes: vec![],
-            build_requires: vec![],
-        };
-        Lock {
-            requires_python: Some(">=3.13".to_owned()),
-            packages: vec![
-                package("app", &["demo"], vec![]),
-                package("demo", &[], vec![wheel]),
-            ],
-            plan: Plan {
-                format: FORMAT,
-                inputs: Digest::of(b"inputs"),
-                epoch: 9,
-                roots: vec!["app".to_owned()],
-                app_needs: vec![],
-                targets: vec![target],
-            },
         }
+    }
+
+    fn compiled(name: &str) -> Compiled {
+        let file = |name: String| Wheel {
+            hashes: Hashes {
+                sha256: Digest::of(name.as_bytes()),
+            },
+            name,
+            url: None,
+            path: None,
+            upload_time: None,
+            size: Some(9),
+        };
+        Compiled {
+            name: name.to_owned(),
+            version: Some("1.0".to_owned()),
+            platform: Platform::LinuxAmd64,
+            source: Digest::of(b"source"),
+            sdist: Some(file(format!("{name}-1.0.tar.gz"))),
+            subdirectory: None,
+            backend: "mesonpy".to_owned(),
+            key: Digest::of(b"key"),
+            sandbox: "user-namespace".to_owned(),
+            wheel: file(format!("{name}-1.0-cp313-cp313-linux_x86_64.whl")),
+            requires: vec![],
+            debs: vec![Chosen {
+                name: "libx-dev".to_owned(),
+                why: "it has `x.h`".to_owned(),
+                instead: vec!["liby-dev: it has `x.h` too".to_owned()],
+            }],
+            root: vec!["libx-dev".to_owned(), "libx1".to_owned()],
+            attempts: vec![Attempt {
+                lacked: vec!["header `x.h`: line 7: x.h".to_owned()],
+                added: vec!["libx-dev".to_owned()],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_compiled_wheel_belongs_to_the_package_that_has_its_source() {
+        let lock = sample();
+        let made = &lock.plan.builds[0].wheel;
+        let (package, wheel) = lock.wheel(&made.name).expect("compiled");
+        assert_eq!((package.name.as_str(), wheel), ("native", made));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use std::collections::BTreeSet;
-use unheck_resolve::Artifact;
+use std::collections::BTreeMap;
+use unheck_resolve::{Artifact, SourceBuilder};
 use url::Url;
 
 use super::MakeLockError;
@@ -17,6 +17,7 @@ use crate::lock::{Dependency, Hashes, Interpreter, Lock, Package, Provider, Whee
 use crate::net::{NetError, Want};
 use crate::platform::Platform;
 use crate::scan::scan_pack;
+use crate::sdist::{Asking, Compiler, NotYet, Origin, origin};
 use crate::session::Session;
 use crate::wheels::open_wheel;
 
@@ -29,11 +30,53 @@ pub(super) struct Chooser<'a> {
     pub(super) previous: Option<&'a Lock>,
 }
 
-/// What was chosen; every wheel is in the store.
+/// What was chosen; every wheel is in the store, also those that were compiled.
 pub(super) struct Distributions {
     pub(super) packages: Vec<Package>,
     /// Names that the project itself asks for.
     pub(super) roots: Vec<String>,
+    /// Wheels that were compiled, by the distribution's name.
+    pub(super) compiled: BTreeMap<String, Wheel>,
+}
+
+impl Distributions {
+    /// Every wheel with its package.
+    pub(super) fn wheels(&self) -> impl Iterator<Item = (&Package, &Wheel)> {
+        self.packages.iter().flat_map(|package| {
+            let compiled = self.compiled.get(&package.name);
+            package
+                .wheels
+                .iter()
+                .chain(compiled)
+                .map(move |wheel| (package, wheel))
+        })
+    }
+}
+
+impl Distributions {
+    /// File names of all wheels, sorted.
+    pub(super) fn wheel_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.wheels().map(|(_, wheel)| wheel.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// When the newest file was uploaded, in seconds since 1970; 0 where no index says.
+    pub(super) fn newest_upload(&self) -> i64 {
+        let sdists = self
+            .packages
+            .iter()
+            .filter_map(|package| package.sdist.as_ref());
+        let files = self.wheels().map(|(_, wheel)| wheel).chain(sdists);
+        files.filter_map(upload_second).max().unwrap_or_default()
+    }
+}
+
+fn upload_second(wheel: &Wheel) -> Option<i64> {
+    let text = wheel.upload_time.as_ref()?.to_string();
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .map(jiff::Timestamp::as_second)
 }
 
 /// What was chosen for the interpreter that a suite is expected to have.
@@ -52,15 +95,39 @@ impl Early {
     }
 }
 
+/// A choice of distributions, some of which have to be compiled yet.
+struct Choice {
+    packages: Vec<Package>,
+    roots: Vec<String>,
+    sources: Vec<unheck_resolve::Package>,
+}
+
 impl Chooser<'_> {
     /// Chooses, fetches and unpacks before the suites are known, where it is known well enough
-    /// what Python they have: released suites keep theirs to the end.
+    /// what Python they have: released suites keep theirs to the end. `None` where something has to be compiled, which
+    /// only a suite can tell with what.
     pub(super) fn early(&self) -> Option<Early> {
         if self.options.provider != Provider::Debian {
             return None;
         }
         let interpreter = expected(&self.options.suite)?;
-        let chosen = self.distributions(&interpreter);
+        let not_yet = Arc::new(NotYet::default());
+        let choice = self.choose(&interpreter, Arc::clone(&not_yet) as _);
+        if not_yet.was_asked()
+            || choice
+                .as_ref()
+                .is_ok_and(|choice| !choice.sources.is_empty())
+        {
+            return None;
+        }
+        let chosen = choice.and_then(|choice| {
+            self.fetch(&choice)?;
+            Ok(Distributions {
+                packages: choice.packages,
+                roots: choice.roots,
+                compiled: BTreeMap::new(),
+            })
+        });
         if let Ok(Distributions { packages, .. }) = &chosen {
             let store = self.session.store();
             // What fails here fails again, and is told, when the closure asks for it.
@@ -77,39 +144,75 @@ impl Chooser<'_> {
         })
     }
 
-    /// Resolves, or reads another tool's lock, and fetches every wheel.
+    /// Resolves, or reads another tool's lock, fetches every wheel, and compiles what has none.
     pub(super) fn distributions(
         &self,
         interpreter: &Interpreter,
+        compiler: &Compiler<'_>,
     ) -> Result<Distributions, MakeLockError> {
-        let resolution = self.resolve(interpreter)?;
-        let mut packages = Vec::new();
-        let mut roots = Vec::new();
+        let choice = compiler.serving(&[], |builder| self.choose(interpreter, builder));
+        let choice = choice.map_err(|error| match (&error, compiler.take_failure()) {
+            (MakeLockError::Resolve { .. } | MakeLockError::Locked { .. }, Some(failed)) => {
+                MakeLockError::compile(vec![failed])
+            }
+            _ => error,
+        })?;
+        let (fetched, compiled) = std::thread::scope(|scope| {
+            let compiling = scope.spawn(|| compiler.all(&choice.sources));
+            let fetched = self.fetch(&choice);
+            (fetched, compiling.join().expect("no panic"))
+        });
+        fetched?;
+        let compiled = compiled.map_err(MakeLockError::compile)?;
+        Ok(Distributions {
+            packages: choice.packages,
+            roots: choice.roots,
+            compiled: compiled
+                .into_iter()
+                .map(|made| (made.name, made.wheel))
+                .collect(),
+        })
+    }
+
+    fn fetch(&self, choice: &Choice) -> Result<(), MakeLockError> {
+        let wheels = choice.packages.iter().flat_map(|package| &package.wheels);
+        Ok(self.session.net.fetch(wheels.filter_map(want).collect())?)
+    }
+
+    fn choose(
+        &self,
+        interpreter: &Interpreter,
+        builder: Arc<dyn SourceBuilder>,
+    ) -> Result<Choice, MakeLockError> {
+        let resolution = self.resolve(interpreter, builder)?;
+        let mut choice = Choice {
+            packages: Vec::new(),
+            roots: Vec::new(),
+            sources: Vec::new(),
+        };
         for package in resolution.packages {
             if package.requested_by_root {
-                roots.push(package.name.clone());
+                choice.roots.push(package.name.clone());
             }
-            packages.push(self.package(package, interpreter)?);
+            choice.packages.push(self.package(&package, interpreter)?);
+            if !is_wheel(&package.artifact) {
+                choice.sources.push(package);
+            }
         }
-        let wants = packages
-            .iter()
-            .flat_map(|package: &Package| &package.wheels)
-            .filter_map(want)
-            .collect();
-        self.session.net.fetch(wants)?;
-        Ok(Distributions { packages, roots })
+        Ok(choice)
     }
 
     fn resolve(
         &self,
         interpreter: &Interpreter,
+        builder: Arc<dyn SourceBuilder>,
     ) -> Result<unheck_resolve::Resolution, MakeLockError> {
         let target = resolver_target(interpreter, self.platform)?;
         let inputs = resolver_inputs(self.session, self.project, self.options);
         let options = unheck_resolve::ResolveOptions {
             cache: self.session.resolver_cache.clone(),
             preferences: self.preferences(),
-            builder: None,
+            builder: Some(builder),
             reporter: Some(Arc::new(Forward(Arc::clone(&self.session.reporter)))),
         };
         let name = || self.project.name.clone();
@@ -158,52 +261,51 @@ impl Chooser<'_> {
 
     fn package(
         &self,
-        package: unheck_resolve::Package,
+        package: &unheck_resolve::Package,
         interpreter: &Interpreter,
     ) -> Result<Package, MakeLockError> {
-        let source = |what: &str| MakeLockError::Source {
-            name: format!(
-                "{} {}",
-                package.name,
-                package.version.as_deref().unwrap_or_default()
-            ),
-            platform: self.platform,
-            python: interpreter.version.clone(),
-            what: what.to_owned(),
-            tags: tags(&package.all_wheels),
-        };
-        let file = match &package.artifact {
+        let (wheels, index, origin) = match &package.artifact {
             Artifact::Wheel(file)
             | Artifact::Archive {
                 file,
                 is_wheel: true,
                 ..
-            } => file,
-            Artifact::Sdist(file) => return Err(source(&format!("the sdist `{}`", file.filename))),
-            Artifact::Archive { file, .. } => {
-                return Err(source(&format!("the sdist `{}`", file.filename)));
-            }
-            Artifact::Directory { path, .. } => {
-                return Err(source(&format!("the source tree `{}`", path.display())));
-            }
-            Artifact::Git { url, commit, .. } => {
-                return Err(source(&format!("the commit {commit} of `{url}`")));
+            } => (
+                vec![self.wheel(file)?],
+                file.index.clone(),
+                Origin::default(),
+            ),
+            other => {
+                let asking = Asking {
+                    session: self.session,
+                    project: self.project,
+                    options: self.options,
+                    interpreter,
+                    platform: self.platform,
+                };
+                let origin = origin(&asking, package).map_err(Box::new)?;
+                let index = match other {
+                    Artifact::Sdist(file) => file.index.clone(),
+                    _ => None,
+                };
+                (Vec::new(), index, origin)
             }
         };
-        let wheel = self.wheel(file)?;
         Ok(Package {
             marker: None,
             requires_python: None,
-            index: file.index.clone(),
+            index,
             dependencies: package
                 .dependencies
-                .into_iter()
-                .map(|name| Dependency { name })
+                .iter()
+                .map(|name| Dependency { name: name.clone() })
                 .collect(),
-            wheels: vec![wheel],
-            sdist: None,
-            name: package.name,
-            version: package.version,
+            wheels,
+            directory: origin.directory,
+            vcs: origin.vcs,
+            sdist: origin.sdist,
+            name: package.name.clone(),
+            version: package.version.clone(),
         })
     }
 
@@ -294,17 +396,12 @@ pub(crate) fn want(wheel: &Wheel) -> Option<Want> {
     })
 }
 
-/// Tags of wheels, without repetition.
-fn tags(wheels: &[unheck_resolve::File]) -> Vec<String> {
-    let tags: BTreeSet<String> = wheels
-        .iter()
-        .filter_map(|file| {
-            let mut parts = file.filename.strip_suffix(".whl")?.rsplitn(4, '-');
-            let (platform, abi, python) = (parts.next()?, parts.next()?, parts.next()?);
-            Some(format!("{python}-{abi}-{platform}"))
-        })
-        .collect();
-    tags.into_iter().collect()
+/// Whether it is installed as it comes.
+fn is_wheel(artifact: &Artifact) -> bool {
+    matches!(
+        artifact,
+        Artifact::Wheel(_) | Artifact::Archive { is_wheel: true, .. }
+    )
 }
 
 /// Passes the resolver's events on.

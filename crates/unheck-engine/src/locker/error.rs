@@ -13,6 +13,7 @@ use crate::net::NetError;
 use crate::platform::Platform;
 use crate::provider::ProviderError;
 use crate::scan::ScanError;
+use crate::sdist::SdistError;
 use crate::wheels::UseWheelError;
 
 /// A lock cannot be made.
@@ -52,20 +53,18 @@ pub enum MakeLockError {
         #[source]
         source: Box<LockError>,
     },
-    /// A distribution has no wheel for the platform and would have to be compiled.
-    #[error("`{name}` has no wheel for {platform} with Python {python}: it comes as {what}")]
-    Source {
-        /// The distribution with its version.
-        name: String,
-        /// The platform.
-        platform: Platform,
-        /// The interpreter's version.
-        python: String,
-        /// What it comes as.
-        what: String,
-        /// Tags of the wheels that there are.
-        tags: Vec<String>,
+    /// Distributions that come without a wheel cannot be compiled.
+    #[error("{}", uncompiled(others))]
+    Compile {
+        /// Why the first cannot.
+        #[source]
+        first: Box<SdistError>,
+        /// What else cannot, a line each.
+        others: Vec<String>,
     },
+    /// Where a distribution comes from cannot be told.
+    #[error("cannot take a distribution that comes as source")]
+    Source(#[from] Box<SdistError>),
     /// Wheels or packages cannot be fetched.
     #[error("cannot fetch what the lock needs")]
     Net(#[from] NetError),
@@ -89,6 +88,29 @@ pub enum MakeLockError {
     Backend(#[from] Box<BackendError>),
 }
 
+fn uncompiled(others: &[String]) -> String {
+    let mut text = "cannot compile a distribution that comes without a fitting wheel".to_owned();
+    if !others.is_empty() {
+        text = format!("{text}; nor these: {}", others.join("; "));
+    }
+    text
+}
+
+impl MakeLockError {
+    /// The error of builds that failed, at least one.
+    pub(super) fn compile(mut failed: Vec<SdistError>) -> Self {
+        let first = Box::new(failed.remove(0));
+        let others = failed.iter().map(|error| {
+            let text = error.to_string();
+            text.lines().next().unwrap_or_default().to_owned()
+        });
+        Self::Compile {
+            first,
+            others: others.collect(),
+        }
+    }
+}
+
 impl Explain for MakeLockError {
     fn class(&self) -> Class {
         let fault = |fault| match fault {
@@ -103,7 +125,9 @@ impl Explain for MakeLockError {
             Self::Provider(error) => error.class(),
             Self::Resolve { source, .. } => fault(source.fault()),
             Self::Locked { source, .. } => fault(source.fault()),
-            Self::Source { .. } | Self::Unmet(_) => Class::Input,
+            Self::Compile { first, .. } => first.class(),
+            Self::Source(error) => error.class(),
+            Self::Unmet(_) => Class::Input,
             Self::Net(error) => error.class(),
             Self::Wheel(error) => error.class(),
             Self::World(error) => error.class(),
@@ -125,17 +149,8 @@ impl Explain for MakeLockError {
                 LockError::NoWheel { hints, .. } => hints.clone(),
                 _ => vec!["renew that lock with the tool that wrote it".to_owned()],
             },
-            Self::Source { tags, name, .. } => {
-                let mut hints = Vec::new();
-                if !tags.is_empty() {
-                    hints.push(format!("there are wheels for: {}", tags.join(", ")));
-                }
-                let project = name.split(' ').next().unwrap_or(name);
-                hints.push(format!(
-                    "pin a version of `{project}` that has a wheel, choose another Python with `--python`, or put a wheel of it into a directory and add `--find-links DIR`"
-                ));
-                hints
-            }
+            Self::Compile { first, .. } => first.hints(),
+            Self::Source(error) => error.hints(),
             Self::Net(error) => error.hints(),
             Self::Wheel(error) => error.hints(),
             Self::World(error) => error.hints(),

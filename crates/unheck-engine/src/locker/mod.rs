@@ -11,16 +11,19 @@ use rayon::prelude::*;
 use unheck_base::TreePath;
 
 use crate::assemble::{AppPart, assemble};
-use crate::backend::{RequiresRequest, lock_requires};
+use crate::backend::{RequiresRequest, build_system, lock_requires};
 use crate::close::{CloseError, Closure, Request, Shipped, World as _, close};
 use crate::debian::{DebWorld, Suites, SuitesRequest};
 use crate::input::{AppFiles, LockOptions, Project, inputs_digest};
 use crate::interpreter::{choose, glibc};
 use crate::layout::Layout;
-use crate::lock::{Deb, FORMAT, Interpreter, Lock, Package, Plan, Provider, Target, Wheel};
+use crate::lock::{
+    AppBuild, Compiled, Deb, FORMAT, Interpreter, Lock, Package, Plan, Provider, Target, Wheel,
+};
 use crate::net::Want;
 use crate::platform::Platform;
 use crate::scan::{ArchiveFacts, NativeUse, scan_pack};
+use crate::sdist::{Asking, Compiler, is_compiled, lock_app};
 use crate::session::Session;
 use crate::tree::Origin;
 use crate::wheels::{InstalledWheel, install, open_wheel};
@@ -54,7 +57,13 @@ pub fn make_lock(
             previous,
         })
         .collect();
-    let (suites, mut parts) = parts(&choosers, session, options, app_facts)?;
+    let own = Own {
+        files: app,
+        facts: app_facts,
+        compiled: project.build_system
+            && is_compiled(app, &build_system(project).map_err(Box::new)?),
+    };
+    let (suites, mut parts) = parts(&choosers, session, options, &own)?;
     let mut lock = Lock {
         requires_python: project.requires_python.clone(),
         packages: Vec::new(),
@@ -65,9 +74,11 @@ pub fn make_lock(
             roots: Vec::new(),
             app_needs: app_needs(app_facts),
             targets: Vec::new(),
+            builds: Vec::new(),
+            app_builds: Vec::new(),
         },
     };
-    if project.build_system {
+    if project.build_system && !own.compiled {
         let mut targets: Vec<&mut Target> = parts.iter_mut().map(|part| &mut part.target).collect();
         lock_requires(
             session,
@@ -96,7 +107,7 @@ fn parts(
     choosers: &[Chooser<'_>],
     session: &Session,
     options: &LockOptions,
-    app: &ArchiveFacts,
+    own: &Own<'_>,
 ) -> Result<(Suites, Vec<Part>), MakeLockError> {
     let request = SuitesRequest {
         suite: &options.suite,
@@ -117,7 +128,7 @@ fn parts(
                 options,
                 suites: &suites,
             };
-            parts.push(maker.target(app, early)?);
+            parts.push(maker.target(own, early)?);
         }
         Ok((suites, parts))
     })
@@ -165,6 +176,24 @@ fn scan_app(app: &AppFiles) -> ArchiveFacts {
     facts
 }
 
+/// The app's own part.
+struct Own<'a> {
+    files: &'a AppFiles,
+    facts: &'a ArchiveFacts,
+    /// Whether its wheel has parts that are compiled.
+    compiled: bool,
+}
+
+/// What the closure of a platform starts from.
+struct Shipping<'a> {
+    distributions: &'a Distributions,
+    app: &'a ArchiveFacts,
+    /// Debian packages that something was compiled with.
+    built_with: BTreeSet<String>,
+    /// The app's wheel, where it has compiled parts.
+    app_wheel: Option<&'a Wheel>,
+}
+
 /// One platform's half of a lock.
 struct Part {
     platform: Platform,
@@ -172,6 +201,8 @@ struct Part {
     packages: Vec<Package>,
     roots: Vec<String>,
     epoch: i64,
+    builds: Vec<Compiled>,
+    app_build: Option<AppBuild>,
 }
 
 struct Maker<'a> {
@@ -183,7 +214,7 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn target(
         &self,
-        app: &ArchiveFacts,
+        own: &Own<'_>,
         early: ScopedJoinHandle<'_, Option<Early>>,
     ) -> Result<Part, MakeLockError> {
         let (interpreter, interpreter_debs) = self.interpreter()?;
@@ -191,31 +222,39 @@ impl Maker<'_> {
             session, platform, ..
         } = *self.chooser;
         let world = DebWorld::new(&session.net, &session.mirror, self.suites, platform);
-        // The interpreter's packages do not depend on the resolution: fetch them meanwhile.
-        let packages = std::thread::scope(|scope| {
-            scope.spawn(|| world.prepare(&crate::close::early(&world, &interpreter_debs)));
-            let early = early.join().expect("no panic");
-            match early.and_then(|early| early.for_interpreter(&interpreter)) {
-                Some(chosen) => chosen,
-                None => self.chooser.distributions(&interpreter),
-            }
-        });
-        let Distributions { packages, roots } = packages?;
-        let closure = self.close(&world, &interpreter, &interpreter_debs, (&packages, app))?;
-        let mut wheels: Vec<String> = packages
-            .iter()
-            .flat_map(|package| package.wheels.iter().map(|wheel| wheel.name.clone()))
-            .collect();
-        wheels.sort();
-        let epoch = packages
-            .iter()
-            .flat_map(|package| &package.wheels)
-            .filter_map(upload_second)
-            .max();
+        let asking = Asking {
+            session,
+            project: self.chooser.project,
+            options: self.options,
+            interpreter: &interpreter,
+            platform,
+        };
+        let compiler = Compiler::new(asking, self.suites, self.chooser.previous);
+        let python = (&interpreter, interpreter_debs.as_slice());
+        let distributions = self.distributions(&world, python, &compiler, early)?;
+        let app = match own.compiled {
+            true => Some(
+                lock_app(&compiler, self.chooser.project, own.files)
+                    .map_err(|error| MakeLockError::compile(vec![error]))?,
+            ),
+            false => None,
+        };
+        let made = compiler.finish();
+        let shipping = Shipping {
+            distributions: &distributions,
+            app: own.facts,
+            built_with: made.debs.keys().cloned().collect(),
+            app_wheel: app.as_ref().map(|(_, _, wheel)| wheel),
+        };
+        let closure = self.close(&world, &interpreter, &interpreter_debs, &shipping)?;
+        let (app_build, build_requires) = match app {
+            Some((build, requires, _)) => (Some(build), requires),
+            None => (None, Vec::new()),
+        };
         let target = Target {
             platform,
             interpreter,
-            wheels,
+            wheels: distributions.wheel_names(),
             suites: self
                 .suites
                 .locked
@@ -224,14 +263,36 @@ impl Maker<'_> {
                 .unwrap_or_default(),
             debs: debs(&world, &closure),
             notes: closure.notes,
-            build_requires: Vec::new(),
+            build_requires,
+            build_debs: made.debs.into_values().collect(),
         };
         Ok(Part {
             platform,
             target,
-            packages,
-            roots,
-            epoch: epoch.unwrap_or_default(),
+            epoch: distributions.newest_upload(),
+            packages: distributions.packages,
+            roots: distributions.roots,
+            builds: made.builds.into_values().collect(),
+            app_build,
+        })
+    }
+
+    /// What was chosen early, else what is chosen now. The interpreter's packages do not depend on it: they are fetched
+    /// meanwhile.
+    fn distributions(
+        &self,
+        world: &DebWorld<'_>,
+        (interpreter, debs): (&Interpreter, &[String]),
+        compiler: &Compiler<'_>,
+        early: ScopedJoinHandle<'_, Option<Early>>,
+    ) -> Result<Distributions, MakeLockError> {
+        std::thread::scope(|scope| {
+            scope.spawn(|| world.prepare(&crate::close::early(world, debs)));
+            let early = early.join().expect("no panic");
+            match early.and_then(|early| early.for_interpreter(interpreter)) {
+                Some(chosen) => chosen,
+                None => self.chooser.distributions(interpreter, compiler),
+            }
         })
     }
 
@@ -262,9 +323,9 @@ impl Maker<'_> {
         world: &DebWorld<'_>,
         interpreter: &Interpreter,
         interpreter_debs: &[String],
-        (packages, app): (&[Package], &ArchiveFacts),
+        shipping: &Shipping<'_>,
     ) -> Result<Closure, MakeLockError> {
-        let request = self.request(interpreter, interpreter_debs, packages, app)?;
+        let request = self.request(interpreter, interpreter_debs, shipping)?;
         match close(world, &request) {
             Ok(closure) => Ok(closure),
             Err(CloseError::World(error)) => Err(error.into()),
@@ -276,9 +337,11 @@ impl Maker<'_> {
         &self,
         interpreter: &Interpreter,
         interpreter_debs: &[String],
-        packages: &[Package],
-        app: &ArchiveFacts,
+        shipping: &Shipping<'_>,
     ) -> Result<Request, MakeLockError> {
+        let Shipping {
+            distributions, app, ..
+        } = *shipping;
         let store = self.chooser.session.store();
         let layout = Layout::of(interpreter);
         let mut request = Request {
@@ -286,11 +349,13 @@ impl Maker<'_> {
             glibc: glibc(self.suites, self.chooser.platform)?,
             interpreter: interpreter_debs.to_vec(),
             by_hand: self.options.debs.clone(),
+            built_with: shipping.built_with.clone(),
             objects: Vec::new(),
             paths: BTreeMap::new(),
             native: Vec::new(),
             imports: app.imports.clone(),
-            distributions: packages
+            distributions: distributions
+                .packages
                 .iter()
                 .map(|package| package.name.clone())
                 .collect(),
@@ -301,19 +366,19 @@ impl Maker<'_> {
                 Some(path.clone())
             });
         }
-        let wheels: Vec<(&Package, &Wheel)> = packages
-            .iter()
-            .flat_map(|package| package.wheels.iter().map(move |wheel| (package, wheel)))
+        let mut wheels: Vec<(Origin, &Wheel)> = distributions
+            .wheels()
+            .map(|(package, wheel)| (Origin::Distribution(package.name.clone()), wheel))
             .collect();
+        wheels.extend(shipping.app_wheel.map(|wheel| (Origin::App, wheel)));
         // Unpacking and scanning are the long part of a lock: side by side.
         let looked: Vec<(Origin, InstalledWheel, ArchiveFacts)> = wheels
             .par_iter()
-            .map(|(package, wheel)| {
+            .map(|(origin, wheel)| {
                 let open = open_wheel(store, &wheel.name, &wheel.hashes.sha256)?;
-                let origin = Origin::Distribution(package.name.clone());
-                let installed = install(&open, &layout, &origin, false)?;
+                let installed = install(&open, &layout, origin, false)?;
                 let facts = scan_pack(store, &wheel.hashes.sha256, &open.pack)?;
-                Ok((origin, installed, facts))
+                Ok((origin.clone(), installed, facts))
             })
             .collect::<Result<_, MakeLockError>>()?;
         for (origin, InstalledWheel { nodes, places }, facts) in looked {
@@ -390,13 +455,6 @@ pub fn wants(session: &Session, lock: &Lock) -> Vec<Want> {
     wants
 }
 
-fn upload_second(wheel: &Wheel) -> Option<i64> {
-    let text = wheel.upload_time.as_ref()?.to_string();
-    text.parse::<jiff::Timestamp>()
-        .ok()
-        .map(jiff::Timestamp::as_second)
-}
-
 fn debs(world: &DebWorld<'_>, closure: &Closure) -> Vec<Deb> {
     closure
         .debs
@@ -445,11 +503,18 @@ fn merge(lock: &mut Lock, parts: Vec<Part>) {
                         }
                     }
                     there.wheels.sort_by(|one, other| one.name.cmp(&other.name));
+                    there.sdist = there.sdist.take().or(package.sdist);
+                    there.directory = there.directory.take().or(package.directory);
+                    there.vcs = there.vcs.take().or(package.vcs);
                 }
             }
         }
         lock.plan.targets.push(part.target);
+        lock.plan.builds.extend(part.builds);
+        lock.plan.app_builds.extend(part.app_build);
     }
+    let order = |build: &Compiled| (build.name.clone(), build.version.clone(), build.platform);
+    lock.plan.builds.sort_by_key(order);
     lock.plan.roots = roots.into_iter().collect();
     lock.packages = merged
         .into_values()

@@ -97,6 +97,7 @@ fn target(interpreter: Interpreter) -> Target {
         debs: Vec::new(),
         notes: Vec::new(),
         build_requires: Vec::new(),
+        build_debs: Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ fn an_unknown_key_is_shown_with_its_place() {
       |
     6 | suit = 'trixie'
       | ^^^^
-    unknown field `suit`, expected one of `suite`, `python`, `platforms`, `standalone`, `prefix`, `entry`, `extras`, `groups`, `debs`, `include`, `exclude`, `env`, `build-env`, `labels`, `expose`, `require`, `format`, `libs`, `trim`, `keep`, `bytecode`, `compression`, `tag`, `mirrors`, `keyring`, `limits`
+    unknown field `suit`, expected one of `suite`, `python`, `platforms`, `standalone`, `prefix`, `entry`, `extras`, `groups`, `debs`, `include`, `exclude`, `env`, `build-env`, `builds`, `labels`, `expose`, `require`, `format`, `libs`, `trim`, `keep`, `bytecode`, `compression`, `tag`, `mirrors`, `keyring`, `limits`
     ");
     fixture.write(
         "pyproject.toml",
@@ -102,9 +102,11 @@ hint: Wheels are available for `win-only` (v1.0) on the following platform: `win
     insta::assert_snapshot!(fixture.refused(&fixture.run), @r"
     Input
     cannot lock
-    cannot resolve the requirements of `project` for linux/amd64
-    `source-only` 1.0 has no wheel for Python 3.13.5 on glibc 2.41, x86_64
-    hint: `source-only` 1.0 has a source distribution: allow it to be compiled, or ask for a version with a wheel
+    cannot compile a distribution that comes without a fitting wheel
+    cannot make the build root
+    cannot choose the packages of a build root
+    the suite `trixie` has no package `gcc` for linux/amd64
+    hint: check the name, or choose another suite with `--suite`
     ");
     fixture.assert_nothing_written();
 }

@@ -149,6 +149,7 @@ impl Run {
             resolver_cache: self.resolver.clone(),
             index,
             environment: unheck_resolve::Environment(environment),
+            crates: unheck_engine::session::CrateSource::default(),
             source_date_epoch: None,
         })
     }

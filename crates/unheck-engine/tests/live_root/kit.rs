@@ -52,6 +52,7 @@ impl Place {
             resolver_cache: directory.path().join("resolver"),
             index: unheck_resolve::IndexSettings::default(),
             environment: unheck_resolve::Environment::default(),
+            crates: unheck_engine::session::CrateSource::default(),
             source_date_epoch: None,
         };
         let request = SuitesRequest {

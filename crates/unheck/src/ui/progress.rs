@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use unheck_engine::event::{Event, Reporter, Stage};
@@ -31,6 +31,8 @@ struct State {
     times: BTreeMap<Stage, u128>,
     /// Notes that were said.
     notes: Vec<String>,
+    /// What is being compiled, and since when.
+    compiling: BTreeMap<String, Instant>,
 }
 
 impl Progress {
@@ -110,6 +112,13 @@ impl Progress {
                 bytes(total)
             );
         }
+        if !state.compiling.is_empty() {
+            let one = |(label, since): (&String, &Instant)| {
+                format!("{} {} s", clean(label), since.elapsed().as_secs())
+            };
+            let all: Vec<String> = state.compiling.iter().map(one).collect();
+            text = format!("compiling {}", all.join(", "));
+        }
         self.bar.set_message(text);
     }
 }
@@ -141,6 +150,21 @@ impl Reporter for Progress {
             }
             Event::Retry { label, why } if self.verbose => {
                 self.say(&format!("again: {}: {}", clean(label), clean(why)));
+            }
+            Event::Compiling { label, with } => {
+                state.compiling.insert(label.to_owned(), Instant::now());
+                let label = clean(label);
+                match with {
+                    [] => self.say(&format!("compiling {label}")),
+                    with => self.say(&format!(
+                        "compiling {label} again with {}",
+                        clean(&with.join(", "))
+                    )),
+                }
+            }
+            Event::Compiled { label } => drop(state.compiling.remove(label)),
+            Event::Output { label, line } if self.verbose => {
+                self.say(&format!("{} | {}", clean(label), clean(line)));
             }
             Event::Note(text) if !state.notes.iter().any(|said| said == text) => {
                 state.notes.push(text.to_owned());

@@ -6,6 +6,8 @@ use unheck_engine::event::Stage;
 use unheck_engine::input::app_files;
 use unheck_engine::lock::{LOCK_FILE, Lock};
 use unheck_engine::locker::make_lock;
+use unheck_engine::platform::Platform;
+use unheck_engine::sdist::rebuild_check;
 
 use super::{Context, Opened, open};
 use crate::cli::LockArgs;
@@ -29,7 +31,19 @@ pub(super) struct TargetJson {
     python: String,
     wheels: usize,
     debs: usize,
+    compiled: Vec<CompiledJson>,
     notes: Vec<String>,
+}
+
+/// One distribution that was compiled.
+#[derive(Serialize)]
+struct CompiledJson {
+    name: String,
+    version: Option<String>,
+    wheel: String,
+    sandbox: String,
+    debs: Vec<String>,
+    attempts: usize,
 }
 
 pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
@@ -47,6 +61,12 @@ pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Box<Fail
     let lock = session.stage(Stage::Lock, &project.name, || {
         make_lock(&session, &project, &settings.lock, &app, kept).map_err(Failure::boxed)
     });
+    let lock = match lock {
+        Ok(lock) if args.rebuild_check => rebuild_check(&session, &project, &settings.lock, &lock)
+            .map_err(Failure::boxed)
+            .map(|()| lock),
+        lock => lock,
+    };
     progress.finish();
     let lock = lock?;
     let changed = previous.as_ref() != Some(&lock);
@@ -75,9 +95,27 @@ pub(super) fn targets(lock: &Lock) -> Vec<TargetJson> {
         python: target.interpreter.version.clone(),
         wheels: target.wheels.len(),
         debs: target.debs.len(),
+        compiled: compiled(lock, target.platform),
         notes: target.notes.clone(),
     };
     lock.plan.targets.iter().map(target).collect()
+}
+
+fn compiled(lock: &Lock, platform: Platform) -> Vec<CompiledJson> {
+    let builds = lock
+        .plan
+        .builds
+        .iter()
+        .filter(|build| build.platform == platform);
+    let one = |build: &unheck_engine::lock::Compiled| CompiledJson {
+        name: build.name.clone(),
+        version: build.version.clone(),
+        wheel: build.wheel.name.clone(),
+        sandbox: build.sandbox.clone(),
+        debs: build.debs.iter().map(|deb| deb.name.clone()).collect(),
+        attempts: build.attempts.len(),
+    };
+    builds.map(one).collect()
 }
 
 /// Says what was locked.
@@ -90,6 +128,17 @@ pub(super) fn say(ui: &Ui, lock: &Lock) {
             count(target.wheels as u64, "wheel"),
             count(target.debs as u64, "Debian package")
         ));
+        for build in &target.compiled {
+            let with = match build.debs.is_empty() {
+                true => String::new(),
+                false => format!(" with {}", build.debs.join(", ")),
+            };
+            let version = build.version.as_deref().unwrap_or_default();
+            ui.say(&clean(&format!(
+                "  compiled {} {version}{with}",
+                build.name
+            )));
+        }
         if ui.verbose {
             target
                 .notes

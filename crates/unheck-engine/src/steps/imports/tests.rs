@@ -56,6 +56,7 @@ impl Kit {
             debs: Vec::new(),
             notes: Vec::new(),
             build_requires: Vec::new(),
+            build_debs: Vec::new(),
         };
         let kit = Self {
             tree: Tree::new(),

@@ -20,6 +20,7 @@ fn target(glibc: &str) -> Target {
         debs: Vec::new(),
         notes: Vec::new(),
         build_requires: Vec::new(),
+        build_debs: Vec::new(),
     }
 }
 

@@ -3,11 +3,14 @@
 import importlib
 import json
 import os
+import shutil
+import subprocess
 import sys
 import traceback
 
-SOURCE = "/src"
 WHEELS = "/out/wheels"
+METADATA = "/out/metadata"
+SOURCE = "/src"
 
 
 def answer(**fields):
@@ -36,24 +39,51 @@ def load(request):
     return backend
 
 
+def prepare(request):
+    # The crates of a Rust project, for a cargo that has no network.
+    if os.path.exists("/in/cargo.toml"):
+        home = os.environ["CARGO_HOME"]
+        os.makedirs(home, exist_ok=True)
+        shutil.copyfile("/in/cargo.toml", os.path.join(home, "config.toml"))
+    # The user's own steps, as configured, before the backend sees the source tree.
+    for line in request["script"]:
+        subprocess.run(["/bin/sh", "-ec", line], check=True, stdin=subprocess.DEVNULL)
+
+
+def call(backend, request):
+    settings = request["config_settings"] or None
+    if request["hook"] == "get_requires_for_build_wheel":
+        hook = getattr(backend, request["hook"], None)
+        answer(requires=[str(one) for one in hook(settings)] if hook else [])
+    elif request["hook"] == "prepare_metadata_for_build_wheel":
+        hook = getattr(backend, request["hook"], None)
+        os.mkdir(METADATA)
+        answer(metadata=str(hook(METADATA, settings)) if hook else "")
+    else:
+        os.mkdir(WHEELS)
+        answer(wheel=str(backend.build_wheel(WHEELS, settings, None)))
+
+
 def main():
+    global SOURCE
     os.umask(0o022)
     with open("/in/request.json", encoding="utf-8") as file:
         request = json.load(file)
+    SOURCE = os.path.normpath(os.path.join(SOURCE, request["subdirectory"]))
     os.chdir(SOURCE)
     sys.argv = ["setup.py"]
+    try:
+        prepare(request)
+    except BaseException:
+        answer(failed="script", trace=traceback.format_exc())
+        raise
     try:
         backend = load(request)
     except BaseException:
         answer(failed="import", trace=traceback.format_exc())
         raise
     try:
-        if request["hook"] == "get_requires_for_build_wheel":
-            hook = getattr(backend, request["hook"], None)
-            answer(requires=[str(one) for one in hook(None)] if hook else [])
-        else:
-            os.mkdir(WHEELS)
-            answer(wheel=str(backend.build_wheel(WHEELS, None, None)))
+        call(backend, request)
     except BaseException:
         answer(failed="hook", trace=traceback.format_exc())
         raise

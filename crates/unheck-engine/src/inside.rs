@@ -21,6 +21,7 @@ use crate::explain::{Class, Explain};
 use crate::form::{Described, FormError, FormNode, Format, describe, kind_of};
 use crate::layout::APP_DIR;
 use crate::lock::{Lock, ReadLockError};
+use crate::steps::left_out::{LeftOutList, is_left_out_list};
 use crate::steps::recorded_path;
 use crate::tree::Origin;
 
@@ -42,6 +43,8 @@ pub struct Inside {
     pub project: Option<String>,
     /// The lock that it was made from, where unheck made it.
     pub lock: Option<Lock>,
+    /// Its list of what was left out.
+    pub left_out: Option<LeftOutList>,
     /// Its layers, the lowest first.
     pub layers: Vec<InsideLayer>,
     /// Every file and link that is to be seen, by path.
@@ -152,6 +155,7 @@ fn look_form(described: Described) -> Inside {
         format,
         manifest,
         lock,
+        left_out,
         size,
         digest,
     } = described;
@@ -187,6 +191,7 @@ fn look_form(described: Described) -> Inside {
         platform: manifest.platform.to_string(),
         project: Some(manifest.project),
         lock: Some(lock),
+        left_out,
         layers: vec![layer],
         files: files.collect(),
     }
@@ -206,6 +211,8 @@ fn look_image(opened: &Opened, image: &OpenedImage) -> Result<Inside, InsideErro
         }
         None => None,
     };
+    let left_out = seen.lists.iter().find(|(path, _)| is_left_out_list(path));
+    let left_out = left_out.map(|(_, bytes)| LeftOutList::read(&String::from_utf8_lossy(bytes)));
     let platform = format!("{}/{}", image.platform.os, image.platform.architecture);
     let title = image
         .config
@@ -217,6 +224,7 @@ fn look_image(opened: &Opened, image: &OpenedImage) -> Result<Inside, InsideErro
         platform,
         project: title.cloned(),
         lock,
+        left_out,
         layers,
         files,
     })
@@ -285,6 +293,7 @@ impl Seen {
 
 fn is_list(path: &TreePath) -> bool {
     path.as_str() == LOCK_PATH
+        || is_left_out_list(path.as_str())
         || is_record(path)
         || (path.is_under(STATUS_DIR) && path.as_str().ends_with(".md5sums"))
 }
@@ -432,6 +441,9 @@ fn by_place(path: &TreePath, owners: &BTreeMap<TreePath, Origin>) -> Origin {
     }
     if path.as_str() == LOCK_PATH {
         return generated("lock");
+    }
+    if is_left_out_list(path.as_str()) {
+        return generated("left-out");
     }
     if path.is_under(STATUS_DIR) {
         let name = path.file_name();

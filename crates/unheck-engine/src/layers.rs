@@ -144,7 +144,8 @@ pub fn plan<'t>(tree: &'t Tree, target: &Target) -> Vec<PlannedLayer<'t>> {
         // The loader's cache lists every library, so it goes on top of the last of them, and the
         // layer below stays the same for every project of a suite.
         Origin::Generated(step) if step == "loader-cache" => LayerName::Os,
-        Origin::Generated(step) if step == "lock" => LayerName::App,
+        // They differ with every lock.
+        Origin::Generated(step) if step == "lock" || step == "left-out" => LayerName::App,
         Origin::Generated(_) => LayerName::Base,
         Origin::Distribution(name) if sizes.get(name.as_str()).is_some_and(|size| *size >= BIG) => {
             LayerName::Big(name.clone())

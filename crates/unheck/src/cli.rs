@@ -498,7 +498,7 @@ pub(crate) struct CheckArgs {
 pub(crate) struct WhyArgs {
     /// What `unheck build` made
     pub(crate) artifact: PathBuf,
-    /// A path or file name, a library, a distribution or a Debian package
+    /// A path or file name, a module, a library, a distribution or a Debian package, there or left out
     pub(crate) name: String,
 }
 

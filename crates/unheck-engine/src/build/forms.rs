@@ -7,15 +7,14 @@ use std::path::Path;
 use unheck_base::{Digest, TreePath};
 
 use super::launch::{Start, command_path, description, start, words};
-use super::layers::{Builder, Stepped, lock_path, summary, top_level};
-use super::{Attempt, BuildError};
+use super::layers::{Builder, Stepped, add_lists, summary, top_level};
+use super::{Attempt, BuildError, working};
 use crate::assemble::{AppPart, PackReader, add_app};
 use crate::event::Stage;
-use crate::finding::{Finding, Severity, worst};
+use crate::finding::Finding;
 use crate::form::{FORMAT, FormFile, Format, MANIFEST_PATH, Manifest};
 use crate::layout::Layout;
 use crate::limits::Weight;
-use crate::locker::app_facts;
 use crate::platform::Platform;
 use crate::steps::{
     Relocated, Relocation, TrimFacts, launcher_node, relocate, relocate_app, relocated_sizes,
@@ -124,7 +123,7 @@ impl FormBuilder<'_> {
     fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let Attempt { request, text, .. } = *self.builder.attempt;
         let text = format!(
-            "form 3\0{}\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{text}",
+            "form 4\0{}\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{text}",
             env!("CARGO_PKG_VERSION"),
             self.builder.target.platform,
             request.trim,
@@ -137,8 +136,7 @@ impl FormBuilder<'_> {
 
     fn below(&self, layout: &Layout, part: &AppPart) -> Result<Below, BuildError> {
         let store = self.builder.attempt.session.store();
-        let mut facts = TrimFacts::default();
-        facts.add(app_facts(self.builder.attempt.app));
+        let facts = self.builder.app_facts();
         let key = self.key(&facts, &self.builder.references(layout, part)?);
         if let Some(below) = Below::find(store, &key)?
             && !self.builder.meets(part, &below.record().site)?
@@ -169,6 +167,7 @@ impl FormBuilder<'_> {
             removed,
             stripped,
             linked,
+            left_out,
             findings,
         } = stepped;
         let record = |files| Record {
@@ -176,6 +175,7 @@ impl FormBuilder<'_> {
             files,
             trimmed: summary(&removed, &stripped, &linked),
             site,
+            left_out,
             sizes,
             findings,
         };
@@ -212,7 +212,7 @@ impl FormBuilder<'_> {
         };
         let launch_path = constant(unheck_launcher::LAUNCH_PATH);
         tree.replace(launch_path, generated("launch", launch.to_bytes()?));
-        tree.replace(lock_path(), generated("lock", text.as_bytes().to_vec()));
+        add_lists(&mut tree, text, &below.record().left_out);
         Ok(AppTree {
             tree,
             relocated,
@@ -414,14 +414,6 @@ impl FormBuilder<'_> {
         let found = session.stage(Stage::Verify, &name, || verify_form(session, &subject));
         working(found.map_err(Box::new)?)
     }
-}
-
-/// The findings, where none says that it does not work.
-fn working(findings: Vec<Finding>) -> Result<Vec<Finding>, BuildError> {
-    if worst(&findings) == Some(Severity::Error) {
-        return Err(BuildError::Broken(findings));
-    }
-    Ok(findings)
 }
 
 fn constant(path: &str) -> TreePath {

@@ -17,6 +17,7 @@ use crate::locker::app_facts;
 use crate::scan::scan_pack;
 use crate::sdist::app_wheel;
 use crate::steps::imports::{CythonSources, NarrowRequest, app_references, finder, narrow};
+use crate::steps::left_out::{LEFT_OUT_PATH, short_list};
 use crate::steps::{
     BytecodeRequest, Linked, Removed, Stripped, TrimFacts, TrimLevel, bytecode, dedupe,
     relocated_sizes, rewrite_records, strip, trim,
@@ -55,6 +56,8 @@ struct Remembered {
     sizes: Sizes,
     /// Top-level names among the installed distributions, which the app must not take.
     site: BTreeSet<String>,
+    /// The list of what was left out, where no step put one into the layers.
+    left_out: String,
     /// What trimming could not tell from reading.
     findings: Vec<Finding>,
 }
@@ -65,6 +68,8 @@ pub(super) struct Stepped {
     pub(super) removed: Vec<Removed>,
     pub(super) stripped: Vec<Stripped>,
     pub(super) linked: Vec<Linked>,
+    /// The list of what was left out, where no step put one into the tree.
+    pub(super) left_out: String,
     /// What trimming could not tell from reading.
     pub(super) findings: Vec<Finding>,
 }
@@ -75,7 +80,7 @@ impl Builder<'_> {
         self.ensure_interpreter()?;
         let part = self.app_part()?;
         let (remembered, mut layers) = self.below(&layout, &part)?;
-        let app_layer = self.app_layer(&layout, &part)?;
+        let app_layer = self.app_layer(&layout, &part, &remembered.left_out)?;
         layers.extend(app_layer);
         let mut env: BTreeMap<String, String> = [
             ("PATH", layout.search_path()),
@@ -170,10 +175,20 @@ impl Builder<'_> {
         }
     }
 
+    /// What the app's files and the request say of what is to stay.
+    pub(super) fn app_facts(&self) -> TrimFacts {
+        let mut facts = TrimFacts::default();
+        facts.add(app_facts(self.attempt.app));
+        for module in &self.attempt.request.keep {
+            facts.keep(module);
+        }
+        facts
+    }
+
     /// What decides the layers below the app's.
     fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let text = format!(
-            "layers 6\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
+            "layers 7\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
             env!("CARGO_PKG_VERSION"),
             self.target.platform,
             self.attempt.request.trim,
@@ -191,8 +206,7 @@ impl Builder<'_> {
         part: &AppPart,
     ) -> Result<(Remembered, Vec<WrittenLayer>), BuildError> {
         let store = self.attempt.session.store();
-        let mut app = TrimFacts::default();
-        app.add(app_facts(self.attempt.app));
+        let app = self.app_facts();
         let references = self.references(layout, part)?;
         let derived = store.derived("layers", &self.key(&app, &references));
         if let Some(bytes) = derived.bytes(64 << 20)?
@@ -209,21 +223,15 @@ impl Builder<'_> {
         let mut stepped = self.tree(layout, part, app)?;
         self.bytecode(&mut stepped)?;
         let Stepped {
-            mut tree,
+            tree,
             removed,
             stripped,
             linked,
+            left_out,
             findings,
         } = stepped;
         let site = top_level(&tree, layout);
         let sizes = relocated_sizes(&tree, layout);
-        tree.replace(
-            lock_path(),
-            Node::file(
-                Origin::Generated("lock".to_owned()),
-                Content::inline(self.attempt.text),
-            ),
-        );
         let compression = self.attempt.request.compression;
         let planned: Vec<_> = plan(&tree, self.target)
             .into_iter()
@@ -241,6 +249,7 @@ impl Builder<'_> {
             trimmed: summary(&removed, &stripped, &linked),
             sizes,
             site,
+            left_out,
             findings,
         };
         let bytes = serde_json::to_vec(&remembered).expect("layers are numbers, digests and names");
@@ -292,12 +301,14 @@ impl Builder<'_> {
             false => CythonSources::default(),
         };
         let mut removed = trim(&mut tree, layout, level, &facts);
-        let mut findings = Vec::new();
+        let (mut findings, mut left_out) = (Vec::new(), String::new());
         if level >= TrimLevel::Imports {
             let narrowed = narrow(&mut tree, store, &self.narrow_request(layout, &cython))?;
             removed.extend(narrowed.removed);
             finder::add(&mut tree, layout, level, &removed);
             findings = narrowed.findings;
+        } else {
+            left_out = short_list(level, &removed, &tree);
         }
         let (mut stripped, mut linked) = (Vec::new(), Vec::new());
         if level >= TrimLevel::Safe {
@@ -311,6 +322,7 @@ impl Builder<'_> {
             removed,
             stripped,
             linked,
+            left_out,
             findings,
         })
     }
@@ -380,17 +392,12 @@ impl Builder<'_> {
         &self,
         layout: &Layout,
         part: &AppPart,
+        left_out: &str,
     ) -> Result<Option<WrittenLayer>, BuildError> {
         let store = self.attempt.session.store();
         let mut tree = Tree::new();
         add_app(&mut tree, store, part, layout).map_err(Box::new)?;
-        tree.replace(
-            lock_path(),
-            Node::file(
-                Origin::Generated("lock".to_owned()),
-                Content::inline(self.attempt.text),
-            ),
-        );
+        add_lists(&mut tree, self.attempt.text, left_out);
         let planned = plan(&tree, self.target);
         let app = planned
             .iter()
@@ -436,8 +443,17 @@ impl Builder<'_> {
     }
 }
 
-pub(super) fn lock_path() -> TreePath {
-    TreePath::new(LOCK_PATH).expect("a constant path")
+/// Adds the lock and, where there is one, the list of what was left out.
+pub(super) fn add_lists(tree: &mut Tree, lock: &str, left_out: &str) {
+    let mut add = |step: &str, path: &str, text: &str| {
+        let path = TreePath::new(path).expect("a constant path");
+        let origin = Origin::Generated(step.to_owned());
+        tree.replace(path, Node::file(origin, Content::inline(text)));
+    };
+    add("lock", LOCK_PATH, lock);
+    if !left_out.is_empty() {
+        add("left-out", LEFT_OUT_PATH, left_out);
+    }
 }
 
 pub(super) fn top_level(tree: &Tree, layout: &Layout) -> BTreeSet<String> {

@@ -161,9 +161,12 @@ pub fn build(
         entry: &entry,
         app: &app,
     };
-    repaired(session, || match stub {
-        Some(stub) => attempt.run_form(locked, stub),
-        None => attempt.run(locked),
+    repaired(session, || {
+        let made = match stub {
+            Some(stub) => attempt.form(locked, stub),
+            None => attempt.image(locked),
+        };
+        Ok(attempt.tell(made?, locked))
     })
 }
 
@@ -183,6 +186,13 @@ fn refuse_impossible(request: &BuildRequest) -> Result<Option<&'static [u8]>, Bu
         Some(stub) => Ok(Some(stub)),
         None => Err(BuildError::NoLauncher { format, platform }),
     }
+}
+
+/// An artifact that was written.
+struct Made {
+    image: WrittenImage,
+    platforms: Vec<BuiltPlatform>,
+    findings: Vec<Finding>,
 }
 
 /// One way through everything after the lock; it can be gone again from the start.
@@ -228,10 +238,8 @@ impl Attempt<'_> {
     }
 
     /// One relocatable artifact.
-    fn run_form(&self, locked: bool, stub: &'static [u8]) -> Result<Built, BuildError> {
-        let Self {
-            session, request, ..
-        } = *self;
+    fn form(&self, locked: bool, stub: &'static [u8]) -> Result<Made, BuildError> {
+        let request = self.request;
         self.fetch()?;
         let target = request
             .lock
@@ -253,15 +261,8 @@ impl Attempt<'_> {
         .build()?;
         let mut findings = secrets(self.app);
         findings.extend(formed.findings);
-        findings.sort();
-        findings.dedup();
-        for finding in &findings {
-            session.reporter.event(Event::Finding(finding));
-        }
         let written = formed.written;
-        Ok(Built {
-            format: request.format,
-            libs: request.libs,
+        Ok(Made {
             image: WrittenImage {
                 path: written.path,
                 digest: written.digest,
@@ -279,11 +280,11 @@ impl Attempt<'_> {
                 trimmed: formed.trimmed,
             }],
             findings,
-            locked,
         })
     }
 
-    fn run(&self, locked: bool) -> Result<Built, BuildError> {
+    /// One image for every platform.
+    fn image(&self, locked: bool) -> Result<Made, BuildError> {
         let Self {
             session, request, ..
         } = *self;
@@ -323,11 +324,7 @@ impl Attempt<'_> {
                 working_dir: built.working_dir,
             });
         }
-        findings.sort();
-        findings.dedup();
-        if worst(&findings) == Some(Severity::Error) {
-            return Err(BuildError::Broken(findings));
-        }
+        let findings = working(findings)?;
         let renew = (request.mode == LockMode::Renew).then_some(locked);
         let weights = platforms
             .iter()
@@ -338,18 +335,44 @@ impl Attempt<'_> {
         let image = session.stage(Stage::Write, &request.output.display().to_string(), || {
             write_image(session.store(), &request.output, &options, &targets)
         })?;
+        Ok(Made {
+            image,
+            platforms,
+            findings,
+        })
+    }
+
+    /// Tells what was found on the way to an artifact that was written.
+    fn tell(&self, made: Made, locked: bool) -> Built {
+        let Made {
+            image,
+            platforms,
+            mut findings,
+        } = made;
+        findings.sort();
+        findings.dedup();
         for finding in &findings {
-            session.reporter.event(Event::Finding(finding));
+            self.session.reporter.event(Event::Finding(finding));
         }
-        Ok(Built {
-            format: request.format,
-            libs: request.libs,
+        Built {
+            format: self.request.format,
+            libs: self.request.libs,
             image,
             platforms,
             findings,
             locked,
-        })
+        }
     }
+}
+
+/// The findings, sorted, where none says that it does not work.
+fn working(mut findings: Vec<Finding>) -> Result<Vec<Finding>, BuildError> {
+    findings.sort();
+    findings.dedup();
+    if worst(&findings) == Some(Severity::Error) {
+        return Err(BuildError::Broken(findings));
+    }
+    Ok(findings)
 }
 
 /// Nothing is written of what is over its budget.

@@ -4,14 +4,11 @@
 //! executables are unpacked into the store, as `verify` does it; a directory is walked.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fs_err::os::unix::fs::OpenOptionsExt as _;
-use rayon::prelude::*;
 use unheck_base::TreePath;
-use unheck_elf::Object;
 use unheck_oci::open::{OpenError, Opened, open};
 use unheck_wheel::normalize_name;
 
@@ -23,7 +20,7 @@ use crate::form::{FormError, kind_of, open_form};
 use crate::layout::APP_DIR;
 use crate::lock::{Lock, Target};
 use crate::platform::Platform;
-use crate::roots::{Elf, IndexNode, LayerIndex, Roots, RootsError, from_image};
+use crate::roots::{Elf, IndexNode, Roots, RootsError, Strange, from_image, index_of};
 use crate::session::Session;
 use crate::tree::Origin;
 use crate::verify::view::View;
@@ -32,10 +29,6 @@ use crate::verify::view::View;
 const MAX_LOCK: u64 = 64 << 20;
 /// Longest list of a Debian package's files that is read.
 const MAX_LIST: u64 = 16 << 20;
-/// Longest object that is looked into: it is held in memory.
-const MAX_OBJECT: u64 = 512 << 20;
-/// Most files of a directory that is an artifact.
-const MAX_FILES: usize = 1_000_000;
 
 /// An artifact cannot be looked into.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +168,7 @@ pub fn of_roots(roots: &Roots, platform: Platform) -> Result<Content, ArtifactEr
 }
 
 fn directory(path: &Path) -> Result<Content, ArtifactError> {
-    let index = walk(path).map_err(|source| ArtifactError::Walk {
+    let index = index_of(path, Strange::PassedOver).map_err(|source| ArtifactError::Walk {
         path: path.to_owned(),
         source,
     })?;
@@ -195,77 +188,6 @@ fn directory(path: &Path) -> Result<Content, ArtifactError> {
             path: path.to_owned(),
         })?;
     content(&view, platform, Form::Dir)
-}
-
-/// Every path below a directory, no link followed, with what its objects say.
-fn walk(top: &Path) -> io::Result<LayerIndex> {
-    let mut plain: Vec<(TreePath, IndexNode)> = Vec::new();
-    let mut files: Vec<(TreePath, PathBuf)> = Vec::new();
-    for entry in walkdir::WalkDir::new(top).min_depth(1).follow_links(false) {
-        let entry = entry.map_err(io::Error::from)?;
-        if plain.len() + files.len() >= MAX_FILES {
-            let text = format!("it has more than {MAX_FILES} files");
-            return Err(io::Error::other(text));
-        }
-        let below = entry.path().strip_prefix(top).map_err(io::Error::other)?;
-        // A name that is no path of a tree cannot be one of an artifact's libraries.
-        let Some(path) = below.to_str().and_then(|text| TreePath::new(text).ok()) else {
-            continue;
-        };
-        let kind = entry.file_type();
-        if kind.is_dir() {
-            plain.push((path, IndexNode::Dir));
-        } else if kind.is_symlink() {
-            let target = fs_err::read_link(entry.path())?;
-            if let Some(text) = target.to_str() {
-                plain.push((path, IndexNode::Link(text.to_owned())));
-            }
-        } else if kind.is_file() {
-            files.push((path, entry.into_path()));
-        }
-    }
-    let read: Vec<(TreePath, IndexNode)> = files
-        .into_par_iter()
-        .map(|(path, place)| {
-            let node = file(&place).unwrap_or_else(|error| IndexNode::File {
-                len: 0,
-                executable: false,
-                elf: Some(Elf::Broken(error.to_string())),
-            });
-            (path, node)
-        })
-        .collect();
-    Ok(LayerIndex {
-        nodes: plain.into_iter().chain(read).collect(),
-    })
-}
-
-fn file(path: &Path) -> io::Result<IndexNode> {
-    // It was a file a moment ago; should it have become a link or a pipe, it is not opened.
-    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
-    let mut file = fs_err::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.cast_signed())
-        .open(path)?;
-    let len = file.metadata()?.len();
-    let mut magic = [0; 4];
-    let elf = if file.read_exact(&mut magic).is_err() || !unheck_elf::is_elf(&magic) {
-        None
-    } else if len > MAX_OBJECT {
-        Some(Elf::TooLong)
-    } else {
-        let mut bytes = magic.to_vec();
-        file.take(MAX_OBJECT).read_to_end(&mut bytes)?;
-        Some(match Object::parse(&bytes) {
-            Ok(object) => Elf::Read(Box::new(object)),
-            Err(error) => Elf::Broken(error.to_string()),
-        })
-    };
-    Ok(IndexNode::File {
-        len,
-        executable: false,
-        elf,
-    })
 }
 
 /// The content of a tree: its objects, each with who brought it.

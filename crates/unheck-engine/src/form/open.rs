@@ -15,7 +15,8 @@ use super::{Format, MANIFEST_PATH, Manifest, kind_of};
 use crate::build::LOCK_PATH;
 use crate::explain::{Class, Explain};
 use crate::lock::{Lock, ReadLockError};
-use crate::roots::{self, LayerIndex, RootsError};
+use crate::roots::{self, LayerIndex, RootsError, Strange};
+use crate::steps::left_out::{LeftOutList, is_left_out_list};
 
 /// Longest manifest or lock that is read.
 const MAX_LIST: u64 = 256 << 20;
@@ -29,6 +30,8 @@ pub struct Described {
     pub manifest: Manifest,
     /// The lock that it was made from.
     pub lock: Lock,
+    /// Its list of what was left out.
+    pub left_out: Option<LeftOutList>,
     /// Bytes on disk: of the file, or of all files of a directory.
     pub size: u64,
     /// Digest of the file, or of a directory's list of files.
@@ -142,10 +145,7 @@ pub fn describe(path: &Path) -> Result<Described, FormError> {
                 path: path.to_owned(),
             });
         }
-        Format::Dir => Texts {
-            manifest: text_of(path, MANIFEST_PATH)?,
-            lock: text_of(path, LOCK_PATH)?,
-        },
+        Format::Dir => dir_texts(path)?,
         Format::Tar => archive_texts(path)?,
         Format::Exe => exe_texts(path)?,
     };
@@ -177,10 +177,14 @@ pub fn describe(path: &Path) -> Result<Described, FormError> {
         },
     )?;
     let size = len.unwrap_or_else(|| manifest.unpacked());
+    let left_out = texts
+        .left_out
+        .map(|bytes| LeftOutList::read(&String::from_utf8_lossy(&bytes)));
     Ok(Described {
         format,
         manifest,
         lock,
+        left_out,
         size,
         digest,
     })
@@ -254,7 +258,7 @@ impl Form {
     /// # Errors
     /// It cannot be read, or holds what no artifact may have.
     pub fn index(&self) -> Result<LayerIndex, FormError> {
-        roots::index_of(&self.root).map_err(|source| FormError::Read {
+        roots::index_of(&self.root, Strange::Refused).map_err(|source| FormError::Read {
             path: self.root.clone(),
             source,
         })
@@ -265,6 +269,37 @@ impl Form {
 struct Texts {
     manifest: Option<Vec<u8>>,
     lock: Option<Vec<u8>>,
+    left_out: Option<Vec<u8>>,
+}
+
+impl Texts {
+    /// Where the text of a path goes, if it is one of them.
+    fn slot(&mut self, path: &str) -> Option<&mut Option<Vec<u8>>> {
+        match path {
+            MANIFEST_PATH => Some(&mut self.manifest),
+            LOCK_PATH => Some(&mut self.lock),
+            _ if is_left_out_list(path) => Some(&mut self.left_out),
+            _ => None,
+        }
+    }
+}
+
+fn dir_texts(path: &Path) -> Result<Texts, FormError> {
+    let manifest = text_of(path, MANIFEST_PATH)?;
+    let names = manifest
+        .as_ref()
+        .and_then(|bytes| Manifest::from_bytes(bytes).ok())
+        .into_iter()
+        .flat_map(|manifest| manifest.files.into_keys());
+    let left_out = match { names }.find(|path| is_left_out_list(path.as_str())) {
+        Some(name) => text_of(path, name.as_str())?,
+        None => None,
+    };
+    Ok(Texts {
+        manifest,
+        lock: text_of(path, LOCK_PATH)?,
+        left_out,
+    })
 }
 
 fn text_of(root: &Path, name: &str) -> Result<Option<Vec<u8>>, FormError> {
@@ -305,18 +340,13 @@ fn archive_texts(path: &Path) -> Result<Texts, FormError> {
     read_layer(file, &options, &mut |entry, content| {
         if let NodeKind::File { len } = entry.kind
             && let Some(place) = below_top(&entry.path)
-            && [MANIFEST_PATH, LOCK_PATH].contains(&place)
+            && let Some(slot) = texts.slot(place)
         {
             if len > MAX_LIST {
                 return Err(io::Error::other("it is longer than the limit `MAX_LIST`"));
             }
             let mut bytes = Vec::new();
             content.read_to_end(&mut bytes)?;
-            let slot = if place == LOCK_PATH {
-                &mut texts.lock
-            } else {
-                &mut texts.manifest
-            };
             *slot = Some(bytes);
         }
         Ok(())
@@ -343,16 +373,13 @@ fn only_directory(tree: &Path) -> Option<PathBuf> {
 fn exe_texts(path: &Path) -> Result<Texts, FormError> {
     let exe = open_exe(path)?;
     let mut texts = Texts::default();
-    let wanted = |path: &TreePath| [MANIFEST_PATH, LOCK_PATH].contains(&path.as_str());
+    let wanted = |path: &TreePath| Texts::default().slot(path.as_str()).is_some();
     exe.visit(&wanted, &mut |item, content| {
         let mut bytes = Vec::new();
         content.take(MAX_LIST).read_to_end(&mut bytes)?;
-        let slot = if item.path.as_str() == LOCK_PATH {
-            &mut texts.lock
-        } else {
-            &mut texts.manifest
-        };
-        *slot = Some(bytes);
+        if let Some(slot) = texts.slot(item.path.as_str()) {
+            *slot = Some(bytes);
+        }
         Ok(())
     })
     .map_err(|source| FormError::Read {

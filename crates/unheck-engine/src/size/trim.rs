@@ -87,7 +87,7 @@ fn view(part: &Part, layout: &Layout, level: TrimLevel) -> TrimView {
         let why = if part.facts.is_none() {
             "the files of this form are not read for it"
         } else {
-            "it depends on the project"
+            "it depends on the project's `keep` and on Cython sources, and neither is in an artifact"
         };
         view.unknown = Some(format!(
             "{why}; `unheck build --trim {level}` says what it leaves out"

@@ -3,6 +3,7 @@
 mod bytecode;
 mod dedupe;
 pub mod imports;
+pub mod left_out;
 mod record;
 mod relocate;
 mod strip;

@@ -73,6 +73,13 @@ impl TrimFacts {
         self.stubs.extend(facts.stubs.iter().cloned());
     }
 
+    /// Takes in that a module is to stay whatever imports it.
+    pub fn keep(&mut self, module: &str) {
+        let top = module.split('.').next().unwrap_or(module);
+        self.imports.insert(top.to_owned());
+        self.test_imports.insert(module.to_owned());
+    }
+
     /// Takes the facts of a distribution in; what an installer imports of itself does not count.
     pub fn add_distribution(&mut self, name: &str, facts: &ArchiveFacts) {
         let mut facts = facts.clone();
@@ -157,6 +164,38 @@ const TEST_EXTENSIONS: &[&str] = &[
 /// Text that the compiled time zones are made from; zoneinfo and glibc read the compiled ones.
 const TIME_ZONE_SOURCES: &[&str] = &["tzdata.zi", "leap-seconds.list", "leapseconds"];
 
+/// Files of compiled parts and for type checkers, by the end of their names.
+const SOURCES: &[(&[&str], &str)] = &[
+    (&["pyi"], "a type stub"),
+    (&["pyx", "pxd", "pxi"], "Cython source"),
+    (&["h", "hpp", "hh", "hxx"], "a header"),
+    (
+        &["c", "cc", "cpp", "cxx", "f", "f90"],
+        "source of a compiled module",
+    ),
+    (&["a", "la", "lib"], "a static library"),
+];
+
+const INSTALLER: &str = "an installer or build tool that nothing imports";
+const SUITE: &str = "a test suite that nothing shipped imports";
+const TEST_EXTENSION: &str = "an extension module that tests the interpreter";
+const TIME_ZONE_SOURCE: &str = "source text of the compiled time zones";
+const DOCUMENTATION: &str = "documentation or headers";
+
+/// Whether a file that [`trim`] left out for this reason stays when its module is to be kept;
+/// `None` for reasons of other steps.
+pub(super) fn is_kept_by_module(reason: &str) -> Option<bool> {
+    if [INSTALLER, SUITE, TEST_EXTENSION].contains(&reason) {
+        return Some(true);
+    }
+    if let Some((_, module, _)) = STDLIB.iter().find(|(_, _, why)| *why == reason) {
+        return Some(!module.is_empty());
+    }
+    let sources = SOURCES.iter().map(|(_, why)| *why);
+    let others = sources.chain([TIME_ZONE_SOURCE, DOCUMENTATION]);
+    others.into_iter().any(|why| why == reason).then_some(false)
+}
+
 /// Removes what `level` allows from the tree; records of distributions stay true.
 pub fn trim(tree: &mut Tree, layout: &Layout, level: TrimLevel, facts: &TrimFacts) -> Vec<Removed> {
     if level == TrimLevel::None {
@@ -222,11 +261,11 @@ fn reason(
         && is_idle_installer(name, facts)
         && !path.as_str().contains(".dist-info/")
     {
-        return Some("an installer or build tool that nothing imports");
+        return Some(INSTALLER);
     }
     if path.is_under(layout.site.as_str()) {
         if suites.iter().any(|suite| path.is_under(suite)) {
-            return Some("a test suite that nothing shipped imports");
+            return Some(SUITE);
         }
         let inner = &path.as_str()[layout.site.as_str().len()..];
         let read = |stub: &TreePath| stub.as_str() == inner.trim_start_matches('/');
@@ -238,7 +277,7 @@ fn reason(
     if let Some(name) = path.as_str().strip_prefix("usr/share/zoneinfo/") {
         return TIME_ZONE_SOURCES
             .contains(&name)
-            .then_some("source text of the compiled time zones");
+            .then_some(TIME_ZONE_SOURCE);
     }
     if matches!(origin, Origin::Distribution(_)) {
         let data = layout.data.as_str();
@@ -247,7 +286,7 @@ fn reason(
             .iter()
             .any(|directory| path.is_under(&format!("{data}/{directory}")))
         {
-            return Some("documentation or headers");
+            return Some(DOCUMENTATION);
         }
     }
     None
@@ -264,16 +303,16 @@ fn is_idle_installer(name: &str, facts: &TrimFacts) -> bool {
 
 fn stdlib(inner: &str, facts: &TrimFacts) -> Option<&'static str> {
     if let Some(name) = inner.strip_prefix("lib-dynload/") {
-        return TEST_EXTENSIONS
+        let module = name.split('.').next().unwrap_or(name);
+        let asked = facts.imports.contains(module)
+            || facts
+                .test_imports
+                .iter()
+                .any(|test| test.starts_with("test."));
+        let tests = TEST_EXTENSIONS
             .iter()
-            .any(|prefix| name.starts_with(prefix))
-            .then_some("an extension module that tests the interpreter")
-            .filter(|_| {
-                !facts
-                    .test_imports
-                    .iter()
-                    .any(|module| module.starts_with("test."))
-            });
+            .any(|prefix| name.starts_with(prefix));
+        return (tests && !asked).then_some(TEST_EXTENSION);
     }
     let (_, _, reason) = STDLIB.iter().find(|(part, module, _)| {
         let here = inner
@@ -299,14 +338,10 @@ fn is_module_under(module: &str, package: &str) -> bool {
 /// Sources, stubs, headers and static libraries of compiled parts.
 fn source_file(path: &TreePath) -> Option<&'static str> {
     let (_, extension) = path.file_name().rsplit_once('.')?;
-    match extension {
-        "pyi" => Some("a type stub"),
-        "pyx" | "pxd" | "pxi" => Some("Cython source"),
-        "h" | "hpp" | "hh" | "hxx" => Some("a header"),
-        "c" | "cc" | "cpp" | "cxx" | "f" | "f90" => Some("source of a compiled module"),
-        "a" | "la" | "lib" => Some("a static library"),
-        _ => None,
-    }
+    let (_, reason) = SOURCES
+        .iter()
+        .find(|(extensions, _)| extensions.contains(&extension))?;
+    Some(reason)
 }
 
 /// Directories of installed distributions that hold tests, and that nothing else imports.
@@ -435,6 +470,35 @@ mod tests {
         assert_eq!(files(&facts), 2);
         facts.add_distribution("other", &imports);
         assert_eq!(files(&facts), 1);
+    }
+
+    #[test]
+    fn what_is_to_be_kept_stays() {
+        let suite = format!("{SITE}/d/tests/test_a.py");
+        let files = [
+            suite.as_str(),
+            "usr/lib/python3.13/idlelib/run.py",
+            "usr/lib/python3.13/lib-dynload/_testcapi.cpython-313-x86_64-linux-gnu.so",
+        ];
+        assert_eq!(trimmed(&files, &TrimFacts::default()).len(), 3);
+        let mut facts = TrimFacts::default();
+        for module in ["d.tests.test_a", "idlelib.run", "_testcapi"] {
+            facts.keep(module);
+        }
+        assert!(trimmed(&files, &facts).is_empty());
+    }
+
+    #[test]
+    fn every_reason_says_whether_a_module_keeps_it() {
+        let reasons = STDLIB.iter().map(|(_, _, why)| *why);
+        let reasons = reasons.chain(SOURCES.iter().map(|(_, why)| *why));
+        for why in reasons {
+            assert!(is_kept_by_module(why).is_some(), "{why}");
+        }
+        assert_eq!(is_kept_by_module(SUITE), Some(true));
+        assert_eq!(is_kept_by_module("a header"), Some(false));
+        assert_eq!(is_kept_by_module("a note to pip"), Some(false));
+        assert_eq!(is_kept_by_module("of another step"), None);
     }
 
     #[test]

@@ -23,7 +23,8 @@ use crate::lock::{Lock, Target};
 use crate::platform::Platform;
 use crate::roots::from_image;
 use crate::session::Session;
-use crate::steps::imports::finder::{LIST, read_list};
+use crate::steps::imports::finder::LIST;
+use crate::steps::left_out::LeftOutList;
 use crate::steps::{bytecode_of, may_be_left_out};
 
 /// Longest lock that is read.
@@ -376,8 +377,8 @@ fn locked_distributions(lock: &Lock, target: &Target, distributions: &[Installed
 fn left_out(view: &View, layout: &Layout) -> BTreeSet<TreePath> {
     let list = layout.site.join(LIST).expect("a constant name");
     let bytes = view.read(&list, MAX_LOCK).unwrap_or_default();
-    let rows = read_list(&String::from_utf8_lossy(&bytes)).into_iter();
-    rows.map(|(path, _)| path).collect()
+    let rows = LeftOutList::read(&String::from_utf8_lossy(&bytes)).entries;
+    rows.into_iter().map(|one| one.path).collect()
 }
 
 /// A Debian package is there at its version, with every file that the lock names but those that

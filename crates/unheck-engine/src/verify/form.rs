@@ -20,7 +20,7 @@ use crate::form::{FormFile, FormNode, Libs, Manifest};
 use crate::layout::{APP_DIR, Layout};
 use crate::lock::Target;
 use crate::platform::Platform;
-use crate::roots::{LayerIndex, index_of};
+use crate::roots::{LayerIndex, Strange, index_of};
 use crate::session::Session;
 
 /// Where the artifact is in the sandbox.
@@ -204,7 +204,8 @@ impl<'a> Checked<'a> {
         }
         let link = names.join(PLACE);
         std::os::unix::fs::symlink(&absolute, &link).map_err(|source| order(&link, source))?;
-        let index = index_of(&absolute).map_err(|source| order(&absolute, source))?;
+        let index =
+            index_of(&absolute, Strange::Refused).map_err(|source| order(&absolute, source))?;
         Ok(Self {
             session,
             subject,
@@ -353,7 +354,7 @@ fn outside(path: &TreePath) -> Option<TreePath> {
 /// The directory cannot be read.
 pub fn against_list(root: &Path, manifest: &Manifest) -> std::io::Result<Vec<Finding>> {
     use rayon::prelude::*;
-    let index = index_of(root)?;
+    let index = index_of(root, Strange::Refused)?;
     let new = |path: &TreePath, evidence: &str| {
         Finding::new(Severity::Error, "file-differs", path.to_string(), evidence)
     };

@@ -32,6 +32,7 @@ fn a_small_project_becomes_these_layers() {
     d 0755 - - usr/
     d 0755 - - usr/share/
     d 0755 - - usr/share/unheck/
+    f 0644 485 dc5b93ca usr/share/unheck/left-out.txt
     ");
     insta::assert_snapshot!(layers["OS libraries"], @r"
     d 0755 - - etc/

@@ -150,6 +150,7 @@ fn a_directory_has_launchers_and_nothing_that_only_an_image_needs() {
     0444 usr/local/lib/python3.13/dist-packages/unheck.pth
     0444 usr/local/libexec/unheck/demo
     0444 usr/share/unheck/launch
+    0444 usr/share/unheck/left-out.txt
     0444 usr/share/unheck/manifest.json
     0444 usr/share/unheck/pylock.unheck.toml
     0444 usr/share/zoneinfo/America/New_York
@@ -564,5 +565,35 @@ fn what_was_built_into_the_project_is_no_part_of_the_next_build() {
             found.manifest.files.keys().cloned().collect::<Vec<_>>()
         };
         assert_eq!(names(&first), names(&second));
+    }
+}
+
+#[test]
+fn a_platform_without_launcher_is_refused_before_any_work() {
+    use unheck_launcher::{Architecture, stub};
+    let platforms = [
+        ("linux/amd64", Architecture::Amd64),
+        ("linux/arm64", Architecture::Arm64),
+    ];
+    for (platform, architecture) in platforms {
+        let fixture = fixture();
+        let run = fixture.with(|run| {
+            run.format = "exe".to_owned();
+            run.output = fixture.path("out");
+            run.platforms = vec![platform.to_owned()];
+        });
+        if stub(architecture).is_some() {
+            fixture.built(&run);
+            assert!(run.output.is_file(), "{platform}");
+            continue;
+        }
+        let report = fixture.refused(&run);
+        let said = format!(
+            "cannot build the format `exe` for {platform}: this unheck was built without a launcher for it"
+        );
+        assert!(report.contains(&said), "{report}");
+        assert!(report.contains("--format image"), "{report}");
+        assert_eq!(fixture.scenario.mirror.requests().len(), 0);
+        fixture.assert_nothing_written();
     }
 }

@@ -58,6 +58,14 @@ fn render(chain: &Chain, with_platform: bool) -> String {
     if with_platform {
         text.push_str(&format!(" on {}", clean(&chain.platform)));
     }
+    if let Some(out) = &chain.left_out {
+        text.push_str(&format!(
+            "\n  left out by `--{}`: {}\n  keep it with `{}`",
+            clean(&out.by),
+            clean(&out.reason),
+            clean(&out.keep)
+        ));
+    }
     for link in &chain.links {
         text.push_str(&format!("\n  ← {} {}", link.relation, clean(&link.what)));
     }

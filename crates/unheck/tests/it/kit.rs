@@ -29,11 +29,13 @@ pub(crate) const PROJECT: &str =
 impl Kit {
     /// A project with this `pyproject.toml` and an app of one file.
     pub(crate) fn new(pyproject: &str) -> Self {
+        Self::of(Scenario::basic(), pyproject)
+    }
+
+    /// The same in another world.
+    pub(crate) fn of(world: Scenario, pyproject: &str) -> Self {
         let directory = tempfile::tempdir().expect("directory");
-        let kit = Self {
-            directory,
-            world: Scenario::basic(),
-        };
+        let kit = Self { directory, world };
         kit.write("pyproject.toml", pyproject);
         kit.write("main.py", "import native\n\nprint(native)\n");
         fs_err::write(kit.path("keys.pgp"), &kit.world.keyring).expect("keyring");

@@ -1,5 +1,7 @@
 //! `why`, `size`, `cache`, `completions`.
 
+use unheck_testkit::{WheelBuilder, World};
+
 use crate::kit::{Kit, PROJECT};
 use crate::schema::check;
 
@@ -59,6 +61,80 @@ fn why_leads_from_a_library_to_the_project() {
         text.contains("layers, compressed:") && text.contains("distribution native"),
         "{text}"
     );
+}
+
+/// A world with `parts`, of which trimming leaves something out at every level.
+fn with_parts() -> Kit {
+    let wheel = WheelBuilder::new("parts", "1.0")
+        .file("parts/__init__.py", "")
+        .file("parts/never.py", "")
+        .file("parts/fast.h", "int fast;\n")
+        .file("parts/tests/test_a.py", "")
+        .file("parts/tests/sub/test_b.py", "");
+    let project = PROJECT.replace("native", "parts");
+    let kit = Kit::of(World::basic().wheel(&wheel).serve(), &project);
+    kit.write("main.py", "import parts\n");
+    kit
+}
+
+#[test]
+fn why_says_why_something_was_left_out_and_what_keeps_it() {
+    let kit = with_parts();
+    let site = "usr/local/lib/python3.13/dist-packages";
+    for (format, output) in [
+        ("image", "a.oci.tar"),
+        ("dir", "d"),
+        ("exe", "e"),
+        ("tar", "t.tar"),
+    ] {
+        assert_eq!(kit.build(&["--format", format, "-o", output]).code, 0);
+        let header = kit.plain(&["why", output, "fast.h"]);
+        assert_eq!(
+            header.stdout,
+            format!(
+                "fast.h ({site}/parts/fast.h)\n  left out by `--trim safe`: a header\n  keep it with `--trim none`\n"
+            ),
+            "{format}: {}",
+            header.stderr
+        );
+        let ran = kit.plain(&["why", output, "parts.tests.sub", "--json"]);
+        assert_eq!(ran.code, 0, "{format}: {}", ran.stderr);
+        let chain = &check("why", &ran.stdout)["chains"][0];
+        assert_eq!(chain["subject"]["kind"], "left-out");
+        assert_eq!(chain["subject"]["file"], format!("{site}/parts/tests/"));
+        let reason = "a test suite that nothing shipped imports";
+        assert_eq!(
+            chain["left_out"],
+            serde_json::json!({"by": "trim safe", "reason": reason, "keep": "--keep parts.tests.sub"})
+        );
+        let there = kit.plain(&["why", output, "parts"]);
+        assert!(
+            there.stdout.contains("required by shop (project)"),
+            "{}",
+            there.stdout
+        );
+    }
+    assert_eq!(
+        kit.build(&["--keep", "parts.tests.sub", "-o", "k.oci.tar"])
+            .code,
+        0
+    );
+    let kept = kit.plain(&["why", "k.oci.tar", "parts.tests.sub.test_b"]);
+    assert!(kept.stdout.contains("required by shop"), "{}", kept.stdout);
+    let levels: &[&str] = &["--trim", "imports", "-o"];
+    for (format, output) in [("image", "i.oci.tar"), ("dir", "i"), ("exe", "ie")] {
+        let ran = kit.build(&[levels, &[output, "--format", format]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let never = kit.plain(&["why", output, "parts.never"]);
+        assert_eq!(
+            never.stdout,
+            format!(
+                "parts.never ({site}/parts/never.py)\n  left out by `--trim imports`: a module that no import path from the entry reaches\n  keep it with `--keep parts.never`\n"
+            ),
+            "{format}: {}",
+            never.stderr
+        );
+    }
 }
 
 #[test]

@@ -5,8 +5,7 @@
 //! import of one small module. `import` fails with a message that says how to keep the module;
 //! `importlib.util.find_spec` goes on to answer `None`.
 
-use unheck_base::TreePath;
-
+use super::super::left_out::list;
 use super::super::trim::{Removed, TrimLevel};
 use crate::layout::Layout;
 use crate::tree::{Content, Node, Origin, Tree};
@@ -30,35 +29,4 @@ pub fn add(tree: &mut Tree, layout: &Layout, level: TrimLevel, removed: &[Remove
     tree.replace(at(MODULE), node(SOURCE.to_owned()));
     let start = "import sys; sys.meta_path.append(__import__('_unheck_trimmed'))\n";
     tree.replace(at(START), node(start.to_owned()));
-}
-
-/// The level, then every path below the reason why it is left out.
-fn list(level: TrimLevel, removed: &[Removed]) -> String {
-    let mut rows: Vec<(&str, &TreePath)> =
-        removed.iter().map(|one| (one.reason, &one.path)).collect();
-    rows.sort();
-    rows.dedup();
-    let mut text = format!("{level}\n");
-    let mut reason = "";
-    for (why, path) in rows {
-        if why != reason {
-            text.push_str(&format!("# {why}\n"));
-            reason = why;
-        }
-        text.push_str(&format!("{path}\n"));
-    }
-    text
-}
-
-/// Left out files of a list, each with its reason.
-pub fn read_list(text: &str) -> Vec<(TreePath, String)> {
-    let mut reason = String::new();
-    let mut found = Vec::new();
-    for line in text.lines().skip(1) {
-        match line.strip_prefix("# ") {
-            Some(why) => reason = why.to_owned(),
-            None => found.extend(TreePath::new(line).ok().map(|path| (path, reason.clone()))),
-        }
-    }
-    found
 }

@@ -14,6 +14,7 @@ use crate::input::Entry;
 use crate::layout::Layout;
 use crate::lock::{Deb, Interpreter, Target};
 use crate::platform::Platform;
+use crate::steps::left_out::LeftOutList;
 use crate::steps::{Removed, TrimLevel};
 use crate::tree::{Content, Node, Origin, Tree};
 
@@ -591,9 +592,9 @@ fn what_is_left_out_is_listed_by_reason() {
             "imports\n# a module that no import path from the entry reaches\n{SITE}/a/b.py\n{SITE}/c.py\n"
         )
     );
-    let read = finder::read_list(text);
+    let read = LeftOutList::read(text).entries;
     assert_eq!(read.len(), 2);
-    assert_eq!(read[1].0, path(&format!("{SITE}/c.py")));
+    assert_eq!(read[1].path, path(&format!("{SITE}/c.py")));
 }
 
 #[test]

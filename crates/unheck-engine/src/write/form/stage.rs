@@ -49,6 +49,8 @@ pub(crate) struct Record {
     pub(crate) trimmed: BTreeMap<String, (u64, u64)>,
     /// Top-level names among the installed distributions, which the app must not take.
     pub(crate) site: std::collections::BTreeSet<String>,
+    /// The list of what was left out, where no step put one into the tree.
+    pub(crate) left_out: String,
     /// Bytes with the tree's own libraries, and without.
     pub(crate) sizes: Sizes,
     /// What trimming could not tell from reading.

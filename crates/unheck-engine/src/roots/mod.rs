@@ -1,4 +1,5 @@
-//! Layers as directories that a sandbox can be made of. Start at [`from_layers`] and [`from_image`].
+//! Layers as directories that a sandbox can be made of. Start at [`from_layers`] and [`from_image`];
+//! [`index_of`] lists a directory that is there.
 //!
 //! Every layer is unpacked once into the store, under its `diff_id`, together with a list of what
 //! is in it ([`LayerIndex`]). The directories belong to whoever runs unheck: owners, dates, set-id
@@ -6,6 +7,8 @@
 //! whiteouts, devices, pipes, and entries that go through a link.
 //!
 //! Format: OCI image-spec 1.1, `layer.md`.
+
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
@@ -25,6 +28,8 @@ use unheck_oci::open::{Opened, OpenedImage};
 use unheck_store::{DerivedDir, ProduceError, Store, StoreError};
 
 use crate::explain::{Class, Explain};
+
+pub use walk::{Strange, index_of};
 
 /// Kind of the derived directories; raised whenever what is in them would differ.
 const KIND: &str = "root-2";
@@ -314,72 +319,6 @@ pub(crate) fn unpacked_with<E: std::error::Error + From<RootsError> + 'static>(
     filled.map_err(|error| match error {
         ProduceError::Store(source) => failed(source).into(),
         ProduceError::Produce(error) => error,
-    })
-}
-
-/// What stands in a directory at this moment. Links are told and not followed.
-///
-/// # Errors
-/// It cannot be read, or has what is neither file, link nor directory.
-pub fn index_of(directory: &Path) -> io::Result<LayerIndex> {
-    let entries: Vec<(TreePath, walkdir::DirEntry)> = walkdir::WalkDir::new(directory)
-        .min_depth(1)
-        .sort_by_file_name()
-        .into_iter()
-        .map(|entry| {
-            let entry = entry.map_err(io::Error::from)?;
-            let below = entry
-                .path()
-                .strip_prefix(directory)
-                .map_err(io::Error::other)?;
-            let path = TreePath::from_bytes(below.as_os_str().as_encoded_bytes())
-                .map_err(io::Error::other)?;
-            Ok((path, entry))
-        })
-        .collect::<io::Result<_>>()?;
-    let nodes = entries
-        .into_par_iter()
-        .map(|(path, entry)| {
-            let node = index_node(&entry)?;
-            Ok((path, node))
-        })
-        .collect::<io::Result<_>>()?;
-    Ok(LayerIndex { nodes })
-}
-
-fn index_node(entry: &walkdir::DirEntry) -> io::Result<IndexNode> {
-    let kind = entry.file_type();
-    if kind.is_dir() {
-        return Ok(IndexNode::Dir);
-    }
-    if kind.is_symlink() {
-        let text = fs_err::read_link(entry.path())?;
-        let text = text
-            .to_str()
-            .ok_or_else(|| refused("its text is not UTF-8".to_owned()))?;
-        return Ok(IndexNode::Link(text.to_owned()));
-    }
-    if !kind.is_file() {
-        let what = format!(
-            "`{}` is neither file, link nor directory",
-            entry.path().display()
-        );
-        return Err(refused(what));
-    }
-    let metadata = entry.metadata().map_err(io::Error::from)?;
-    let mut first = Vec::new();
-    fs_err::File::open(entry.path())?
-        .take(4)
-        .read_to_end(&mut first)?;
-    let elf = if unheck_elf::is_elf(&first) {
-        Some(elf(entry.path(), metadata.len())?)
-    } else {
-        None
-    };
-    Ok(IndexNode::File {
-        len: metadata.len(),
-        executable: metadata.permissions().mode() & 0o111 != 0,
-        elf,
     })
 }
 

@@ -1,7 +1,9 @@
 //! Why something is in an artifact: the chain back to the project's own requirement. Start at [`why`].
 //!
-//! Answers from the artifact alone: its lock, which has a reason for every Debian file, and the
-//! lists of who owns what. Guesses nothing: where no reason is recorded, the chain ends.
+//! Answers from the artifact alone: its lock, which has a reason for every Debian file, the lists
+//! of who owns what, and the list of what trimming left out. Guesses nothing: where no reason is recorded, the chain ends.
+
+mod near;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,15 +12,15 @@ use serde::Serialize;
 use unheck_base::TreePath;
 
 use crate::explain::{Class, Explain};
-use crate::inside::{Inside, InsideError, look};
+use crate::inside::{Inside, InsideError, look, source_of_bytecode};
+use crate::layout::Layout;
 use crate::lock::{Deb, Lock, Target};
+use crate::steps::left_out::module_of;
 use crate::tree::Origin;
+use near::near;
 
 /// Longest chain that is followed.
 const MAX_LINKS: usize = 64;
-
-/// Longest name that is compared with others for likeness.
-const MAX_NAME: usize = 200;
 
 /// Why one thing is in an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -27,14 +29,29 @@ pub struct Chain {
     pub platform: String,
     /// What it is.
     pub subject: Subject,
-    /// From the subject to the project, each the reason of the one before.
+    /// From the subject to the project, each the reason of the one before; none for what is not
+    /// there.
     pub links: Vec<Link>,
+    /// Why it is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<NotThere>,
+}
+
+/// Why something was left out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct NotThere {
+    /// The trim level that did it, or `bytecode only`.
+    pub by: String,
+    /// The recorded reason.
+    pub reason: String,
+    /// The option of `unheck build` that keeps it.
+    pub keep: String,
 }
 
 /// The thing that was asked about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Subject {
-    /// `file`, `distribution` or `deb`.
+    /// `file`, `distribution`, `deb`, or `left-out` for what is not there.
     pub kind: &'static str,
     /// Its path or name.
     pub name: String,
@@ -111,7 +128,8 @@ impl Explain for WhyError {
 
 /// Why `name` is in the artifact at `path`: one chain per platform and thing of that name, sorted.
 ///
-/// `name` is a path or file name, a soname, a distribution (any spelling) or a Debian package.
+/// `name` is a path or file name, a soname, a module, a distribution (any spelling) or a Debian
+/// package. Where nothing of that name is there, but trimming left it out, the answer is why.
 ///
 /// # Errors
 /// [`WhyError`]; an unknown name comes with names that are like it.
@@ -201,13 +219,18 @@ impl<'a> View<'a> {
                 links,
             ));
         }
-        let matching = self
-            .inside
-            .files
-            .keys()
-            .filter(|path| path.as_str() == wanted || path.file_name() == wanted);
+        let layout = Layout::of(&self.target.interpreter);
+        let matching = self.inside.files.keys().filter(|path| {
+            path.as_str() == wanted
+                || path.file_name() == wanted
+                || module_of(path, &layout).is_some_and(|module| module == wanted)
+        });
+        let before = chains.len();
         for path in matching {
             chains.push(self.file_chain(path, wanted));
+        }
+        if chains.len() == before {
+            self.left_out(name, chains);
         }
     }
 
@@ -216,7 +239,59 @@ impl<'a> View<'a> {
             platform: self.inside.platform.clone(),
             subject,
             links,
+            left_out: None,
         }
+    }
+
+    /// What was left out under a name.
+    fn left_out(&self, name: &str, chains: &mut Vec<Chain>) {
+        let wanted = name.trim_start_matches('/');
+        let layout = Layout::of(&self.target.interpreter);
+        let mut add = |file: String, not_there: NotThere| {
+            let subject = Subject {
+                kind: "left-out",
+                name: wanted.to_owned(),
+                file: (file != wanted).then_some(file),
+                owner: None,
+                layer: None,
+            };
+            let mut chain = self.chain(subject, Vec::new());
+            chain.left_out = Some(not_there);
+            chains.push(chain);
+        };
+        for (source, compiled) in self.sources(wanted) {
+            let not_there = NotThere {
+                by: "bytecode only".to_owned(),
+                reason: format!("its bytecode `{compiled}` is here instead"),
+                keep: "--bytecode beside".to_owned(),
+            };
+            add(source.to_string(), not_there);
+        }
+        let Some(list) = &self.inside.left_out else {
+            return;
+        };
+        for one in list.find(wanted, &layout) {
+            let slash = if one.whole { "/" } else { "" };
+            let not_there = NotThere {
+                by: format!("trim {}", list.level),
+                reason: one.reason.clone(),
+                keep: list.kept_by(one, wanted, &layout),
+            };
+            add(format!("{}{slash}", one.path), not_there);
+        }
+    }
+
+    /// Sources of that path or file name of which only the bytecode is here, with it.
+    fn sources(&self, wanted: &str) -> Vec<(TreePath, &'a TreePath)> {
+        if !wanted.ends_with(".py") {
+            return Vec::new();
+        }
+        let compiled = self.inside.files.keys();
+        let compiled = compiled.filter(|path| path.as_str().ends_with(".pyc"));
+        let pairs = compiled.filter_map(|path| Some((source_of_bytecode(path)?, path)));
+        pairs
+            .filter(|(source, _)| source.as_str() == wanted || source.file_name() == wanted)
+            .collect()
     }
 
     fn file_chain(&self, path: &TreePath, wanted: &str) -> Chain {
@@ -462,79 +537,13 @@ fn deb_text(deb: &Deb) -> String {
     format!("Debian package {} {}", deb.name, deb.version)
 }
 
-/// Up to five names of things inside that are like `name`, the nearest first.
-fn near(platforms: &[Inside], name: &str) -> Vec<String> {
-    let wanted: String = name
-        .rsplit('/')
-        .next()
-        .unwrap_or(name)
-        .to_lowercase()
-        .chars()
-        .take(MAX_NAME)
-        .collect();
-    let mut names: BTreeSet<&str> = BTreeSet::new();
-    for inside in platforms {
-        names.extend(inside.files.keys().map(TreePath::file_name));
-        let Some(lock) = &inside.lock else { continue };
-        names.extend(lock.packages.iter().map(|package| package.name.as_str()));
-        names.extend(
-            lock.plan
-                .targets
-                .iter()
-                .flat_map(|target| &target.debs)
-                .map(|deb| deb.name.as_str()),
-        );
-    }
-    // Library names are alike in most of their letters, so few may differ.
-    let limit = 1 + wanted.chars().count() / 6;
-    let mut near: Vec<(usize, &str)> = names
-        .into_iter()
-        .filter(|one| one.len() <= MAX_NAME)
-        .filter_map(|one| {
-            let lower = one.to_lowercase();
-            let distance = distance(&wanted, &lower);
-            let inside = wanted.len() >= 3 && lower.contains(&wanted);
-            (distance <= limit || inside).then(|| {
-                (
-                    if inside {
-                        distance.min(limit)
-                    } else {
-                        distance
-                    },
-                    one,
-                )
-            })
-        })
-        .collect();
-    near.sort();
-    near.into_iter()
-        .take(5)
-        .map(|(_, name)| name.to_owned())
-        .collect()
-}
-
-/// Levenshtein's edit distance in characters.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, c) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, d) in other.iter().enumerate() {
-            let cost = diagonal + usize::from(c != *d);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use unheck_base::Digest;
 
     use super::*;
     use crate::inside::InsideFile;
+    use crate::steps::left_out::LeftOutList;
 
     fn path(text: &str) -> TreePath {
         TreePath::new(text).expect(text)
@@ -574,7 +583,7 @@ DEBS
         )
     }
 
-    fn inside() -> Inside {
+    pub(super) fn inside() -> Inside {
         let debs = [
             deb(
                 "libgl1",
@@ -628,14 +637,51 @@ DEBS
                 file(Origin::Distribution("cv".to_owned()), None),
             ),
             (path("app/main.py"), file(Origin::App, None)),
+            (path("app/late.pyc"), file(Origin::App, None)),
         ]);
         Inside {
             platform: "linux/amd64".to_owned(),
             project: Some("media".to_owned()),
             lock: Some(lock),
+            left_out: Some(LeftOutList::read(LEFT_OUT)),
             layers: Vec::new(),
             files,
         }
+    }
+
+    const LEFT_OUT: &str = "safe\n# a header\nusr/local/lib/python3.13/dist-packages/cv/x.h\n# the IDLE editor, which nothing imports\nusr/lib/python3.13/idlelib/\n";
+
+    #[test]
+    fn what_is_not_there_says_why_and_what_keeps_it() {
+        let inside = inside();
+        let view = View::new(&inside).expect("target");
+        let answer = |name: &str| -> Vec<String> {
+            let mut chains = Vec::new();
+            view.find(name, &mut chains);
+            let text = |chain: &Chain| {
+                let out = chain.left_out.as_ref().expect("not there");
+                let file = chain.subject.file.as_deref().unwrap_or_default();
+                format!("{file}|{}|{}|{}", out.by, out.reason, out.keep)
+            };
+            chains.iter().map(text).collect()
+        };
+        assert_eq!(
+            answer("x.h"),
+            ["usr/local/lib/python3.13/dist-packages/cv/x.h|trim safe|a header|--trim none"]
+        );
+        assert_eq!(
+            answer("/usr/lib/python3.13/idlelib/run.py"),
+            [
+                "usr/lib/python3.13/idlelib/|trim safe|the IDLE editor, which nothing imports|--keep idlelib"
+            ]
+        );
+        assert_eq!(
+            answer("late.py"),
+            [
+                "app/late.py|bytecode only|its bytecode `app/late.pyc` is here instead|--bytecode beside"
+            ]
+        );
+        assert!(answer("idlelib2").is_empty());
     }
 
     fn links(name: &str) -> Vec<String> {
@@ -678,15 +724,5 @@ DEBS
     fn reasons_that_go_in_a_circle_end() {
         assert_eq!(links("usr/a").len(), 2);
         assert_eq!(links("loop").len(), 2);
-    }
-
-    #[test]
-    fn near_names_are_the_alike_ones() {
-        assert_eq!(
-            near(&[inside()], "libgl.so.1"),
-            ["libGL.so.1", "libGL.so.1.7.0"]
-        );
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert!(near(&[inside()], "qqqqqq").is_empty());
     }
 }

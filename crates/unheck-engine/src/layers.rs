@@ -15,6 +15,7 @@ use unheck_store::{Store, StoreError};
 use crate::assemble::PackReader;
 use crate::explain::{Class, Explain};
 use crate::lock::Target;
+use crate::roots::{Beside, RootsError, is_full};
 use crate::tree::{Kind, Node, Origin, Tree};
 
 /// Raised whenever the bytes of the same layer would differ.
@@ -98,6 +99,18 @@ pub enum WriteLayerError {
         #[source]
         source: TarError,
     },
+    /// The layer's directory cannot be written.
+    #[error("cannot lay out `{path}` to verify it")]
+    Beside {
+        /// Its place in the tree.
+        path: TreePath,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The layer's directory cannot be kept.
+    #[error("cannot keep the directory of a layer")]
+    Roots(#[from] Box<RootsError>),
     /// The compressor failed.
     #[error("cannot compress a layer")]
     Layer(#[from] LayerError),
@@ -110,6 +123,8 @@ impl Explain for WriteLayerError {
     fn class(&self) -> Class {
         match self {
             Self::Store(error) if error.is_no_space() => Class::Limit,
+            Self::Beside { source, .. } if is_full(source) => Class::Limit,
+            Self::Roots(error) => error.class(),
             Self::Tar { .. } => Class::Input,
             _ => Class::Outside,
         }
@@ -118,6 +133,7 @@ impl Explain for WriteLayerError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Store(error) => error.hint().into_iter().collect(),
+            Self::Roots(error) => error.hints(),
             _ => Vec::new(),
         }
     }
@@ -211,6 +227,30 @@ pub fn write_layer(
     planned: &PlannedLayer<'_>,
     compression: Compression,
 ) -> Result<WrittenLayer, WriteLayerError> {
+    written(store, planned, compression, || Ok(None))
+}
+
+/// The same, and where it is written, its directory for a root is made beside it.
+///
+/// # Errors
+/// [`WriteLayerError`].
+pub(crate) fn write_layer_and_root(
+    store: &Store,
+    planned: &PlannedLayer<'_>,
+    compression: Compression,
+) -> Result<WrittenLayer, WriteLayerError> {
+    written(store, planned, compression, || {
+        let beside = Beside::new(store.temp_dir()?).map_err(Box::new)?;
+        Ok(Some(beside))
+    })
+}
+
+fn written(
+    store: &Store,
+    planned: &PlannedLayer<'_>,
+    compression: Compression,
+    beside: impl FnOnce() -> Result<Option<Beside>, WriteLayerError>,
+) -> Result<WrittenLayer, WriteLayerError> {
     let derived = store.derived("layer", &planned.key(compression));
     if let Some(bytes) = derived.bytes(1 << 20)?
         && let Ok(layer) = serde_json::from_slice::<Layer>(&bytes)
@@ -221,11 +261,15 @@ pub fn write_layer(
     let blob = store.blob_writer()?;
     let mut writer = LayerWriter::new(blob, compression)?;
     let reader = PackReader::new(store);
+    let mut beside = beside()?;
     for (path, node) in &planned.nodes {
-        append(&reader, &mut writer, path, node)?;
+        append(&reader, &mut writer, beside.as_mut(), (path, node))?;
     }
     let (layer, blob) = writer.finish()?;
     blob.commit(Some((layer.digest, Some(layer.size))))?;
+    if let Some(beside) = beside {
+        beside.keep(store, &layer.diff_id).map_err(Box::new)?;
+    }
     derived.put_bytes(&serde_json::to_vec(&layer).expect("a layer is numbers and digests"))?;
     Ok(describe(planned, layer))
 }
@@ -233,8 +277,8 @@ pub fn write_layer(
 fn append<W: std::io::Write + Send + 'static>(
     reader: &PackReader<'_>,
     writer: &mut LayerWriter<W>,
-    path: &TreePath,
-    node: &Node,
+    beside: Option<&mut Beside>,
+    (path, node): (&TreePath, &Node),
 ) -> Result<(), WriteLayerError> {
     let kind = match &node.kind {
         Kind::Dir => EntryKind::Dir,
@@ -249,25 +293,32 @@ fn append<W: std::io::Write + Send + 'static>(
         mtime: MTIME,
         kind,
     };
-    let failed = |source| WriteLayerError::Tar {
+    let tar = |source| WriteLayerError::Tar {
         path: path.clone(),
         source,
     };
-    match &node.kind {
-        Kind::File(crate::tree::Content::Inline(bytes)) => {
-            writer.append_bytes(&entry, bytes).map_err(failed)
+    let laid = |source| WriteLayerError::Beside {
+        path: path.clone(),
+        source,
+    };
+    let Kind::File(content) = &node.kind else {
+        if let Some(beside) = beside {
+            beside.node(path, node.mode, &node.kind).map_err(laid)?;
         }
-        Kind::File(content) => {
-            let mut reader = reader
-                .open(content)
-                .map_err(|source| WriteLayerError::Read {
-                    path: path.clone(),
-                    source,
-                })?;
-            writer.append(&entry, &mut reader).map_err(failed)
-        }
-        _ => writer.append_bytes(&entry, &[]).map_err(failed),
-    }
+        return writer.append_bytes(&entry, &[]).map_err(tar);
+    };
+    let mut source = reader
+        .open(content)
+        .map_err(|source| WriteLayerError::Read {
+            path: path.clone(),
+            source,
+        })?;
+    let Some(beside) = beside else {
+        return writer.append(&entry, &mut source).map_err(tar);
+    };
+    let mut write = |source: &mut dyn std::io::Read| writer.append(&entry, source);
+    let appended = beside.file(path, node.mode, &mut source, &mut write);
+    appended.map_err(laid)?.map_err(tar)
 }
 
 fn describe(planned: &PlannedLayer<'_>, layer: Layer) -> WrittenLayer {

@@ -10,7 +10,9 @@ use super::{Attempt, BuildError, LOCK_PATH};
 use crate::assemble::{AppPart, AssembleError, PackReader, add_app, assemble};
 use crate::finding::Finding;
 use crate::input::Entry;
-use crate::layers::{LayerName, WrittenLayer, plan, write_layer};
+use crate::layers::{
+    LayerName, PlannedLayer, WrittenLayer, plan, write_layer, write_layer_and_root,
+};
 use crate::layout::{APP_DIR, Layout};
 use crate::lock::Target;
 use crate::locker::app_facts;
@@ -237,7 +239,7 @@ impl Builder<'_> {
             .into_iter()
             .filter(|planned| planned.name != LayerName::App)
             .collect();
-        let write = |planned: &_| write_layer(store, planned, compression.for_layers());
+        let write = |planned: &_| self.write(planned);
         // Side by side where one compressor needs little memory; else it has threads of its own.
         let layers: Vec<WrittenLayer> = if compression.is_light() {
             planned.par_iter().map(write).collect::<Result<_, _>>()?
@@ -402,15 +404,21 @@ impl Builder<'_> {
         let app = planned
             .iter()
             .find(|planned| planned.name == LayerName::App);
-        Ok(app
-            .map(|planned| {
-                write_layer(
-                    store,
-                    planned,
-                    self.attempt.request.compression.for_layers(),
-                )
-            })
-            .transpose()?)
+        app.map(|planned| self.write(planned)).transpose()
+    }
+
+    /// A layer's blob, and its directory where it will be verified.
+    fn write(&self, planned: &PlannedLayer<'_>) -> Result<WrittenLayer, BuildError> {
+        let Attempt {
+            session, request, ..
+        } = *self.attempt;
+        let write = if request.verify {
+            write_layer_and_root
+        } else {
+            write_layer
+        };
+        let compression = request.compression.for_layers();
+        Ok(write(session.store(), planned, compression)?)
     }
 
     pub(super) fn verify(&self, built: &Layers) -> Result<Vec<Finding>, BuildError> {

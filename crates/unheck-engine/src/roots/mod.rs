@@ -8,6 +8,7 @@
 //!
 //! Format: OCI image-spec 1.1, `layer.md`.
 
+mod beside;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ use unheck_store::{DerivedDir, ProduceError, Store, StoreError};
 
 use crate::explain::{Class, Explain};
 
+pub(crate) use beside::Beside;
 pub use walk::{Strange, index_of};
 
 /// Kind of the derived directories; raised whenever what is in them would differ.
@@ -142,6 +144,15 @@ pub enum RootsError {
         #[source]
         source: Box<ReadLayerError>,
     },
+    /// Its directory cannot be written.
+    #[error("cannot write the directory `{path}` of a layer", path = path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// Its list is damaged.
     #[error("the list of an unpacked layer, `{path}`, is damaged", path = path.display())]
     Index {
@@ -173,8 +184,9 @@ impl Explain for RootsError {
     fn class(&self) -> Class {
         match self {
             Self::Store { source, .. } if source.is_no_space() => Class::Limit,
-            Self::Store { .. } | Self::Index { .. } => Class::Outside,
-            Self::Read { source, .. } if is_full(source) => Class::Limit,
+            Self::Directory { source, .. } if is_full(source) => Class::Limit,
+            Self::Store { .. } | Self::Directory { .. } | Self::Index { .. } => Class::Outside,
+            Self::Read { source, .. } if is_visit_full(source) => Class::Limit,
             Self::Open { .. } | Self::Read { .. } | Self::MediaType { .. } | Self::Count { .. } => {
                 Class::Input
             }
@@ -196,9 +208,16 @@ impl Explain for RootsError {
     }
 }
 
-fn is_full(error: &ReadLayerError) -> bool {
-    matches!(error, ReadLayerError::Visit { source, .. }
-        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+fn is_visit_full(error: &ReadLayerError) -> bool {
+    matches!(error, ReadLayerError::Visit { source, .. } if is_full(source))
+}
+
+/// Whether there is no room on the disk or in a quota.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Unpacks layers whose blobs are in the store, the lowest first.
@@ -367,16 +386,7 @@ fn unpack(
         path: directory.join(INDEX),
         source,
     };
-    // A umask must not close the root to the user inside, who may be another.
-    fs_err::create_dir(&tree)
-        .and_then(|()| set_mode(&tree, 0o755))
-        .map_err(kept)?;
-    let mut unpacker = Unpacker {
-        tree,
-        index: LayerIndex::default(),
-        made: BTreeSet::new(),
-        buffer: vec![0; 256 << 10],
-    };
+    let mut unpacker = Unpacker::new(tree).map_err(kept)?;
     let limits = Limits {
         entries: MAX_ENTRIES,
         ..Limits::default()
@@ -393,8 +403,7 @@ fn unpack(
         layer: *diff_id,
         source: Box::new(source),
     })?;
-    let bytes = serde_json::to_vec(&unpacker.index).map_err(|error| kept(error.into()))?;
-    fs_err::write(directory.join(INDEX), bytes).map_err(kept)
+    unpacker.write_index(directory).map_err(kept)
 }
 
 /// Writes the entries of one layer below a directory of its own.
@@ -407,38 +416,76 @@ struct Unpacker {
 }
 
 impl Unpacker {
+    /// Writes below a new directory `tree`.
+    fn new(tree: PathBuf) -> io::Result<Self> {
+        fs_err::create_dir(&tree)?;
+        // A umask must not close the root to the user inside, who may be another.
+        set_mode(&tree, 0o755)?;
+        Ok(Self {
+            tree,
+            index: LayerIndex::default(),
+            made: BTreeSet::new(),
+            buffer: vec![0; 256 << 10],
+        })
+    }
+
+    /// Writes the list of what is there into a directory.
+    fn write_index(&self, directory: &Path) -> io::Result<()> {
+        let bytes = serde_json::to_vec(&self.index)?;
+        fs_err::write(directory.join(INDEX), bytes)
+    }
+
     fn take(&mut self, entry: &LayerEntry, content: &mut dyn Read) -> io::Result<()> {
-        self.above(&entry.path)?;
-        let place = self.tree.join(entry.path.as_str());
-        let node = match &entry.kind {
-            NodeKind::Dir => {
-                if self.made.insert(entry.path.clone()) {
-                    fs_err::create_dir(&place)?;
-                }
-                // What is in it must be reachable for whoever removes it again.
-                set_mode(&place, (entry.mode & 0o1777) | 0o700)?;
-                IndexNode::Dir
+        match &entry.kind {
+            NodeKind::Dir => self.dir(&entry.path, entry.mode),
+            NodeKind::File { .. } => self.file(entry, content),
+            NodeKind::Symlink(text) => self.symlink(&entry.path, text),
+            NodeKind::Hardlink(target) => self.hardlink(&entry.path, target),
+            other => {
+                self.above(&entry.path)?;
+                Err(refused(kind_refused(other).to_owned()))
             }
-            NodeKind::File { .. } => self.file(entry, &place, content)?,
-            NodeKind::Symlink(text) => {
-                symlink(text, &place)?;
-                IndexNode::Link(text.clone())
-            }
-            NodeKind::Hardlink(target) => match self.index.nodes.get(target) {
-                Some(node @ IndexNode::File { .. }) => {
-                    let node = node.clone();
-                    fs_err::hard_link(self.tree.join(target.as_str()), &place)?;
-                    node
-                }
-                _ => {
-                    return Err(refused(format!(
-                        "it is another name of `{target}`, which is no file of this layer"
-                    )));
-                }
-            },
-            other => return Err(refused(kind_refused(other).to_owned())),
+        }
+    }
+
+    /// Where a path is to be written, with the directories above it there.
+    fn place(&mut self, path: &TreePath) -> io::Result<PathBuf> {
+        self.above(path)?;
+        Ok(self.tree.join(path.as_str()))
+    }
+
+    fn add(&mut self, path: &TreePath, node: IndexNode) {
+        self.index.nodes.insert(path.clone(), node);
+    }
+
+    fn dir(&mut self, path: &TreePath, mode: u32) -> io::Result<()> {
+        let place = self.place(path)?;
+        if self.made.insert(path.clone()) {
+            fs_err::create_dir(&place)?;
+        }
+        // What is in it must be reachable for whoever removes it again.
+        set_mode(&place, (mode & 0o1777) | 0o700)?;
+        self.add(path, IndexNode::Dir);
+        Ok(())
+    }
+
+    fn symlink(&mut self, path: &TreePath, text: &str) -> io::Result<()> {
+        let place = self.place(path)?;
+        symlink(text, &place)?;
+        self.add(path, IndexNode::Link(text.to_owned()));
+        Ok(())
+    }
+
+    fn hardlink(&mut self, path: &TreePath, target: &TreePath) -> io::Result<()> {
+        let place = self.place(path)?;
+        let Some(node @ IndexNode::File { .. }) = self.index.nodes.get(target) else {
+            return Err(refused(format!(
+                "it is another name of `{target}`, which is no file of this layer"
+            )));
         };
-        self.index.nodes.insert(entry.path.clone(), node);
+        let node = node.clone();
+        fs_err::hard_link(self.tree.join(target.as_str()), &place)?;
+        self.add(path, node);
         Ok(())
     }
 
@@ -469,18 +516,9 @@ impl Unpacker {
         Ok(())
     }
 
-    fn file(
-        &mut self,
-        entry: &LayerEntry,
-        place: &Path,
-        content: &mut dyn Read,
-    ) -> io::Result<IndexNode> {
-        let mut file = fs_err::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(place)?;
-        let mut len = 0u64;
-        let mut is_elf = false;
+    fn file(&mut self, entry: &LayerEntry, content: &mut dyn Read) -> io::Result<()> {
+        let place = self.place(&entry.path)?;
+        let mut filling = Filling::create(&place)?;
         loop {
             let read = match content.read(&mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -489,18 +527,55 @@ impl Unpacker {
             if read == 0 {
                 break;
             }
-            if len == 0 {
-                is_elf = unheck_elf::is_elf(&self.buffer[..read]);
-            }
-            file.write_all(&self.buffer[..read])?;
-            len += read as u64;
+            filling.write(&self.buffer[..read])?;
         }
-        let mode = (entry.mode & 0o777) | 0o400;
-        file.file()
+        let node = filling.finish(&place, entry.mode)?;
+        self.add(&entry.path, node);
+        Ok(())
+    }
+}
+
+/// A new file that is being written.
+struct Filling {
+    file: fs_err::File,
+    len: u64,
+    /// Its first four bytes.
+    first: Vec<u8>,
+}
+
+impl Filling {
+    fn create(place: &Path) -> io::Result<Self> {
+        let file = fs_err::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(place)?;
+        Ok(Self {
+            file,
+            len: 0,
+            first: Vec::with_capacity(4),
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let missing = 4usize.saturating_sub(self.first.len());
+        self.first.extend(bytes.iter().take(missing));
+        self.len += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    /// Sets its mode and looks into it.
+    fn finish(self, place: &Path, mode: u32) -> io::Result<IndexNode> {
+        let mode = (mode & 0o777) | 0o400;
+        self.file
+            .file()
             .set_permissions(std::fs::Permissions::from_mode(mode))?;
-        let elf = if is_elf { Some(elf(place, len)?) } else { None };
+        let elf = if unheck_elf::is_elf(&self.first) {
+            Some(elf(place, self.len)?)
+        } else {
+            None
+        };
         Ok(IndexNode::File {
-            len,
+            len: self.len,
             executable: mode & 0o111 != 0,
             elf,
         })

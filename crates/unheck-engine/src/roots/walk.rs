@@ -162,7 +162,8 @@ mod tests {
                 elf: Some(Elf::Broken(_))
             }
         ));
-        let cases: [(&str, fn(&Path) -> io::Result<()>); 3] = [
+        type Make = fn(&Path) -> io::Result<()>;
+        let cases: [(&str, Make); 3] = [
             ("a name", |at| fs_err::write(at.join(odd()), b"")),
             ("a link", |at| symlink(odd(), at.join("l"))),
             ("a pipe", |at| {

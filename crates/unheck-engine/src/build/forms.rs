@@ -62,6 +62,14 @@ struct AppTree {
     entry: TreePath,
 }
 
+/// The list of an artifact's files; long ones take a while to be written, so that is done once.
+#[derive(Clone, Copy)]
+struct Listed<'a> {
+    manifest: &'a Manifest,
+    /// The digest of its bytes.
+    digest: Digest,
+}
+
 impl FormBuilder<'_> {
     /// Assembles, verifies and writes.
     pub(super) fn build(&self) -> Result<Formed, BuildError> {
@@ -82,7 +90,12 @@ impl FormBuilder<'_> {
             Ok::<_, BuildError>((below, app))
         })?;
         let manifest = self.manifest(&below, &app);
-        let list = Content::inline(manifest.to_bytes());
+        let bytes = manifest.to_bytes();
+        let listed = Listed {
+            digest: Digest::of(&bytes),
+            manifest: &manifest,
+        };
+        let list = Content::inline(bytes);
         let origin = Origin::Generated("manifest".to_owned());
         app.tree
             .replace(constant(MANIFEST_PATH), Node::file(origin, list));
@@ -93,7 +106,7 @@ impl FormBuilder<'_> {
             top: self.top(),
             stub: self.stub,
         };
-        let (written, mut findings) = self.write(&parts, &manifest, &app)?;
+        let (written, mut findings) = self.write(&parts, listed, &app)?;
         let record = below.record();
         findings.extend(record.findings.iter().cloned());
         let app_bytes = manifest.unpacked() - record.unpacked();
@@ -287,16 +300,17 @@ impl FormBuilder<'_> {
     fn write(
         &self,
         parts: &Parts<'_>,
-        manifest: &Manifest,
+        listed: Listed<'_>,
         app: &AppTree,
     ) -> Result<(WrittenForm, Vec<Finding>), BuildError> {
+        let manifest = listed.manifest;
         let Attempt {
             session, request, ..
         } = *self.builder.attempt;
         let output = &request.output;
         let stage = |directory: tempfile::TempDir| -> Result<_, BuildError> {
             let linked = lay_out(parts, directory.path())?;
-            let findings = self.verified(directory.path(), manifest, parts, app)?;
+            let findings = self.verified(directory.path(), listed, parts, app)?;
             Ok((directory, linked, findings))
         };
         let said = output.display().to_string();
@@ -313,7 +327,7 @@ impl FormBuilder<'_> {
             findings.extend(self.require(directory.path())?);
             let written = WrittenForm {
                 path: output.clone(),
-                digest: Digest::of(&manifest.to_bytes()),
+                digest: listed.digest,
                 size: manifest.unpacked(),
                 linked,
                 unchanged: false,
@@ -337,8 +351,7 @@ impl FormBuilder<'_> {
         let compression = request.compression;
         let key = format!(
             "file 1\0{}\0{compression}\0{}\0{said}",
-            request.format,
-            Digest::of(&manifest.to_bytes())
+            request.format, listed.digest
         );
         let key = Digest::of(key.as_bytes());
         if let Some(there) = still_there(session.store(), output, &key)? {
@@ -393,7 +406,7 @@ impl FormBuilder<'_> {
     fn verified(
         &self,
         root: &Path,
-        manifest: &Manifest,
+        listed: Listed<'_>,
         parts: &Parts<'_>,
         app: &AppTree,
     ) -> Result<Vec<Finding>, BuildError> {
@@ -403,11 +416,12 @@ impl FormBuilder<'_> {
         if !request.verify {
             return Ok(Vec::new());
         }
+        let manifest = listed.manifest;
         let subject = FormSubject {
             root,
             manifest,
             target: self.builder.target,
-            below: Some(parts.below.key()),
+            known_by: Some((parts.below.key(), listed.digest)),
             is_app: &|path| app.tree.get(path).is_some() || path.as_str() == MANIFEST_PATH,
         };
         let name = manifest.platform.to_string();

@@ -168,7 +168,7 @@ fn verify_a_form(session: &Session, path: &Path) -> Result<Vec<Finding>, VerifyA
             root: &form.root,
             manifest,
             target,
-            below: None,
+            known_by: None,
             is_app: &|_| true,
         };
         findings.extend(verify_form(session, &subject)?);

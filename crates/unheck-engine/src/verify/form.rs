@@ -36,9 +36,9 @@ pub(crate) struct FormSubject<'a> {
     pub(crate) manifest: &'a Manifest,
     /// The platform's half of its lock.
     pub(crate) target: &'a Target,
-    /// What is known by this key of everything but the app is believed and kept; where there is
-    /// none, nothing is.
-    pub(crate) below: Option<Digest>,
+    /// What is known by the first key of everything but the app, and by the second, that of its
+    /// list of files, of all of it, is believed and kept; where there are none, nothing is.
+    pub(crate) known_by: Option<(Digest, Digest)>,
     /// Whether a path is of the app's part, which is made anew in each build.
     pub(crate) is_app: &'a (dyn Fn(&TreePath) -> bool + Sync),
 }
@@ -52,7 +52,7 @@ pub(crate) fn verify_form(
     session: &Session,
     subject: &FormSubject<'_>,
 ) -> Result<Vec<Finding>, VerifyError> {
-    let keys = subject.below.map(|below| keys(session, subject, &below));
+    let keys = subject.known_by.map(|by| keys(session, subject, by));
     let mut known = None;
     if let Some((below, whole)) = &keys {
         known = recall::<Vec<Finding>>(below)?;
@@ -152,7 +152,11 @@ pub(crate) fn verify_exe(
     Ok(found)
 }
 
-fn keys(session: &Session, subject: &FormSubject<'_>, below: &Digest) -> (Derived, Derived) {
+fn keys(
+    session: &Session,
+    subject: &FormSubject<'_>,
+    (below, whole): (Digest, Digest),
+) -> (Derived, Derived) {
     let runs = Platform::host() == Some(subject.manifest.platform);
     let head = format!(
         "{VERIFY_VERSION} form\0{}\0{}\0{runs}\0{}",
@@ -165,7 +169,6 @@ fn keys(session: &Session, subject: &FormSubject<'_>, below: &Digest) -> (Derive
             .store()
             .derived("verified-1", &Digest::of(text.as_bytes()))
     };
-    let whole = Digest::of(&subject.manifest.to_bytes());
     (
         key(format!("below\0{head}\0{below}")),
         key(format!("whole\0{head}\0{whole}")),

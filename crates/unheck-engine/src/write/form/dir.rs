@@ -4,15 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rayon::prelude::*;
+use rustix::fs::{AtFlags, Mode, OFlags};
 use unheck_base::TreePath;
 
 use super::stage::write_file;
-use super::{Parts, Piece, WriteFormError};
+use super::{Parts, Piece, WriteFormError, describe};
 use crate::form::{FormNode, MANIFEST_PATH, Manifest};
 
 /// Writes every file of an artifact below `root`, which is there and empty; answers how many share
@@ -21,49 +23,164 @@ use crate::form::{FormNode, MANIFEST_PATH, Manifest};
 /// # Errors
 /// [`WriteFormError`].
 pub(crate) fn lay_out(parts: &Parts<'_>, root: &Path) -> Result<u64, WriteFormError> {
-    let output = |path: &Path, source| WriteFormError::Output {
-        path: path.to_owned(),
-        source,
-    };
     let pieces = parts.pieces();
-    let directories: BTreeSet<TreePath> = pieces.keys().flat_map(|path| path.ancestors()).collect();
-    // A umask must not close the tree to those who are to use it.
-    open_to_all(root)?;
-    for path in &directories {
-        let place = root.join(path.as_str());
-        fs_err::create_dir(&place).map_err(|source| output(&place, source))?;
-        open_to_all(&place)?;
-    }
-    let linked = AtomicU64::new(0);
-    let can_link = AtomicBool::new(true);
+    make_directories(root, pieces.keys().copied())?;
     let list: Vec<(&TreePath, &Piece<'_>)> =
         pieces.iter().map(|(path, piece)| (*path, piece)).collect();
-    list.par_iter().try_for_each(|(path, piece)| {
-        let place = root.join(path.as_str());
-        let executable = match piece.described().what {
-            FormNode::Link { link } => {
-                return symlink(link, &place).map_err(|source| output(&place, source));
-            }
-            FormNode::File { executable, .. } => executable,
+    // Directory by directory: names are looked up from where they are, not from the top.
+    let directories: Vec<_> = list
+        .chunk_by(|(one, _), (other, _)| directory(one) == directory(other))
+        .collect();
+    let laying = Laying {
+        parts,
+        root,
+        below: parts.below.root(),
+        linked: AtomicU64::new(0),
+        can_link: AtomicBool::new(true),
+    };
+    directories
+        .par_iter()
+        .try_for_each(|pieces| laying.directory(pieces))?;
+    Ok(laying.linked.into_inner())
+}
+
+/// An artifact that is being laid out.
+struct Laying<'a> {
+    parts: &'a Parts<'a>,
+    root: &'a Path,
+    /// Where the store has the part below the app.
+    below: PathBuf,
+    linked: AtomicU64,
+    can_link: AtomicBool,
+}
+
+impl Laying<'_> {
+    /// Writes what stands in one directory.
+    fn directory(&self, pieces: &[(&TreePath, &Piece<'_>)]) -> Result<(), WriteFormError> {
+        let Some((first, _)) = pieces.first() else {
+            return Ok(());
         };
-        if matches!(piece, Piece::Below(_)) && can_link.load(Ordering::Relaxed) {
-            match fs_err::hard_link(parts.below.place(path), &place) {
+        let within = directory(first);
+        let mut pair = Pair::new(self.below.join(within), self.root.join(within));
+        pieces
+            .iter()
+            .try_for_each(|(path, piece)| self.piece(path, piece, &mut pair))
+    }
+
+    fn piece(
+        &self,
+        path: &TreePath,
+        piece: &Piece<'_>,
+        pair: &mut Pair,
+    ) -> Result<(), WriteFormError> {
+        let place = self.root.join(path.as_str());
+        let output = |source| WriteFormError::Output {
+            path: place.clone(),
+            source,
+        };
+        let described;
+        let what = match piece {
+            Piece::Below(file) => &file.what,
+            Piece::App(node) => {
+                described = describe(node).what;
+                &described
+            }
+        };
+        let executable = match what {
+            FormNode::Link { link } => return symlink(link, &place).map_err(output),
+            FormNode::File { executable, .. } => *executable,
+        };
+        if matches!(piece, Piece::Below(_)) && self.can_link.load(Ordering::Relaxed) {
+            match pair.link(path.file_name()) {
                 Ok(()) => {
-                    linked.fetch_add(1, Ordering::Relaxed);
+                    self.linked.fetch_add(1, Ordering::Relaxed);
                     return Ok(());
                 }
                 // Another file system, or one without links: then no other file can be linked.
-                Err(error) if is_no_link(&error) => can_link.store(false, Ordering::Relaxed),
-                Err(error) => return Err(output(&place, error)),
+                Err(error) if is_no_link(&error) => self.can_link.store(false, Ordering::Relaxed),
+                Err(error) => return Err(output(error)),
             }
         }
-        let mut source = parts.open(path).map_err(|source| WriteFormError::Read {
-            path: (*path).clone(),
+        let mut source = self
+            .parts
+            .open(path)
+            .map_err(|source| WriteFormError::Read {
+                path: path.clone(),
+                source,
+            })?;
+        write_file(&place, &mut source, executable)
+    }
+}
+
+/// The directory that a path is in.
+fn directory(path: &TreePath) -> &str {
+    path.as_str()
+        .rsplit_once('/')
+        .map_or("", |(above, _)| above)
+}
+
+/// Two directories between which files are linked; they are opened for the first one.
+struct Pair {
+    from: PathBuf,
+    to: PathBuf,
+    open: Option<(OwnedFd, OwnedFd)>,
+}
+
+impl Pair {
+    const fn new(from: PathBuf, to: PathBuf) -> Self {
+        Self {
+            from,
+            to,
+            open: None,
+        }
+    }
+
+    fn link(&mut self, name: &str) -> io::Result<()> {
+        let (from, to) = match &self.open {
+            Some(pair) => pair,
+            None => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let open = |at: &Path| rustix::fs::open(at, flags, Mode::empty());
+                self.open.insert((open(&self.from)?, open(&self.to)?))
+            }
+        };
+        Ok(rustix::fs::linkat(from, name, to, name, AtFlags::empty())?)
+    }
+}
+
+/// Makes every directory above sorted paths, and opens all of them to everybody.
+fn make_directories<'p>(
+    root: &Path,
+    paths: impl Iterator<Item = &'p TreePath>,
+) -> Result<(), WriteFormError> {
+    let mut directories: BTreeSet<TreePath> = BTreeSet::new();
+    let mut last = "";
+    for path in paths {
+        if directory(path) != last {
+            directories.extend(path.ancestors());
+            last = directory(path);
+        }
+    }
+    // A umask must not close the tree to those who are to use it.
+    open_to_all(root)?;
+    // What it lets through is known from the first one.
+    let mut differs = None;
+    for path in &directories {
+        let place = root.join(path.as_str());
+        let made = fs_err::create_dir(&place).and_then(|()| match differs {
+            Some(differs) => Ok(differs),
+            None => fs_err::metadata(&place).map(|found| found.mode() & 0o7777 != 0o755),
+        });
+        let other = made.map_err(|source| WriteFormError::Output {
+            path: place.clone(),
             source,
         })?;
-        write_file(&place, &mut source, executable)
-    })?;
-    Ok(linked.into_inner())
+        differs = Some(other);
+        if other {
+            open_to_all(&place)?;
+        }
+    }
+    Ok(())
 }
 
 fn is_no_link(error: &io::Error) -> bool {
@@ -196,6 +313,41 @@ mod tests {
         let file = temp.path().join("file");
         fs_err::write(&file, "x").expect("write");
         assert!(refuse_strangers(&file).is_err());
+    }
+
+    #[test]
+    fn directories_are_made_and_open_to_all_whatever_a_parent_passes_on() {
+        let temp = tempfile::tempdir().expect("temp");
+        // Directories inherit this bit, which nobody asked for.
+        let mode = std::fs::Permissions::from_mode(0o2700);
+        fs_err::set_permissions(temp.path(), mode).expect("mode");
+        let root = temp.path().join("root");
+        fs_err::create_dir(&root).expect("root");
+        let paths =
+            ["a/b/x", "a/b/y", "a/c/d/z", "top"].map(|text| TreePath::new(text).expect(text));
+        make_directories(&root, paths.iter()).expect("made");
+        for name in ["", "a", "a/b", "a/c", "a/c/d"] {
+            let found = fs_err::metadata(root.join(name)).expect(name);
+            assert_eq!(found.mode() & 0o7777, 0o755, "{name}");
+        }
+    }
+
+    #[test]
+    fn files_are_linked_by_name_between_directories() {
+        let temp = tempfile::tempdir().expect("temp");
+        let (from, to) = (temp.path().join("from"), temp.path().join("to"));
+        for at in [&from, &to] {
+            fs_err::create_dir(at).expect("directory");
+        }
+        let mut pair = Pair::new(from.clone(), to.clone());
+        for name in ["one", "two"] {
+            fs_err::write(from.join(name), name).expect("file");
+            pair.link(name).expect("link");
+            assert_eq!(fs_err::read_to_string(to.join(name)).expect(name), name);
+            let found = fs_err::metadata(to.join(name)).expect(name);
+            assert_eq!(found.nlink(), 2);
+        }
+        assert!(pair.link("three").is_err());
     }
 
     #[test]

@@ -261,3 +261,78 @@ fn host_glibc() -> (u32, u32) {
     let (major, minor) = version.split_once('.').unwrap();
     (major.parse().unwrap(), minor.parse().unwrap())
 }
+
+/// Starts an executable in a mount namespace of its own, with `HOME` on a file system that is
+/// mounted with these options.
+#[track_caller]
+fn start_at_home(program: &Path, home: &Path, options: &str) -> Ran {
+    let script = "mount -t tmpfs -o \"$1\" none \"$HOME\" && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .args(["sh", options])
+        .arg(program)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", home);
+    finish(command)
+}
+
+#[test]
+#[ignore = "live: index and Debian archive"]
+fn an_executable_starts_where_home_is_read_only_or_noexec() {
+    let directory = directory();
+    let output = directory.path().join("everything.exe");
+    let flags = ["--format", "exe", "--compression", "zstd:3"];
+    build(&everything(directory.path()), &output, &flags);
+    let home = directory.path().join("home");
+    fs_err::create_dir(&home).unwrap();
+    // Where it can be written to, the cache is there.
+    let facts = start_at_home(&output, &home, "mode=0700").ok().json();
+    let root = PathBuf::from(facts["root"].as_str().unwrap());
+    assert!(root.starts_with(home.join(".cache/unheck-exe")), "{facts}");
+    for options in ["ro", "noexec,mode=0700"] {
+        let facts = start_at_home(&output, &home, options).ok().json();
+        let root = PathBuf::from(facts["root"].as_str().unwrap());
+        assert!(!root.starts_with(&home), "{options}: {facts}");
+        let shared = ["/var/tmp/unheck-exe-", "/tmp/unheck-exe-"];
+        let text = root.to_str().unwrap();
+        assert!(
+            shared.iter().any(|place| text.starts_with(place)),
+            "{options}: {facts}"
+        );
+        check_static(&facts, &root, "3.13");
+    }
+}
+
+#[test]
+#[ignore = "live: index and Debian archive"]
+fn bytecode_and_trimming_go_together_in_every_form() {
+    let directory = directory();
+    let hello = example("hello", directory.path());
+    for mode in ["beside", "only"] {
+        for (format, name) in [("dir", "d"), ("tar", "t.tar.zst"), ("exe", "e")] {
+            let output = directory.path().join(format!("{mode}-{name}"));
+            let flags = ["--format", format, "--trim", "imports", "--bytecode", mode];
+            let flags = [&flags[..], &["--compression", "zstd:3"]].concat();
+            build(&hello, &output, &flags);
+            let facts = unheck(&["run", text(&output), "--", "--json"]).ok().json();
+            check_hello(&facts);
+            unheck(&["verify", text(&output)]).ok();
+            // What was left out, and what is there as bytecode alone, have their answers.
+            let gone = unheck(&["why", text(&output), "wave", "--json"])
+                .ok()
+                .json();
+            assert_eq!(
+                gone["chains"][0]["left_out"]["by"], "trim imports",
+                "{gone}"
+            );
+            let source = unheck(&["why", text(&output), "usr/lib/python3.13/ssl.py", "--json"]);
+            let chain = &source.ok().json()["chains"][0];
+            match mode {
+                "only" => assert_eq!(chain["left_out"]["by"], "bytecode only", "{chain}"),
+                _ => assert_eq!(chain["subject"]["kind"], "file", "{chain}"),
+            }
+        }
+    }
+}

@@ -136,6 +136,8 @@ pub fn build(
             trim: TrimLevel::Safe,
             // What is opened is recorded by the names that sources have.
             bytecode: Bytecode::None,
+            // It is only unpacked again.
+            compression: Compression::default(),
             ..request.clone()
         };
         let untrimmed = Attempt {

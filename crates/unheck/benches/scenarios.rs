@@ -12,6 +12,7 @@
 
 mod forms;
 mod link;
+mod peers;
 
 use std::fs;
 use std::io::Write as _;
@@ -42,12 +43,22 @@ fn main() {
         .collect();
     let examples = ["hello", "web", "data"];
     let scratch = tempfile::tempdir().expect("a temporary directory");
-    println!("| example | what | wall s | CPU s | peak MB | note |\n|---|---|---|---|---|---|");
+    if wants("--peers") {
+        println!(
+            "| example | tool | MB | again after an edit, wall (CPU) s | first start | later start | note |\n|---|---|---|---|---|---|---|"
+        );
+    } else {
+        println!("| example | what | wall s | CPU s | peak MB | note |\n|---|---|---|---|---|---|");
+    }
     for example in examples {
         if only.is_empty() || only.iter().any(|name| name == example) {
             Bench::new(scratch.path(), example).run();
         }
     }
+}
+
+fn wants(flag: &str) -> bool {
+    std::env::args().any(|word| word == flag)
 }
 
 struct Bench {
@@ -81,9 +92,16 @@ impl Bench {
     }
 
     fn run(&self) {
-        if std::env::args().any(|word| word == "--forms") {
+        if wants("--forms") {
             self.build(&["--no-verify"]);
             return self.forms();
+        }
+        if wants("--peers") {
+            // Too large for one-file programs of all tools to be made in a reasonable time.
+            if self.example != "data" {
+                self.peers();
+            }
+            return;
         }
         let cold = self.build(&[]);
         let (bytes, download) = self.download_again(None);

@@ -20,6 +20,8 @@ const SERVE: &str = "import uvicorn\n\nimport web\n\nuvicorn.main()\n";
 struct Made {
     name: &'static str,
     file: PathBuf,
+    /// The interpreter that starts it, where it brings none.
+    python: Option<PathBuf>,
     again: Figure,
     note: String,
 }
@@ -50,15 +52,7 @@ impl Bench {
         let build = || {
             let mut command = Command::new(super::UNHECK);
             command.arg("build").arg(&self.project).arg("-o").arg(&file);
-            command.args([
-                "-q",
-                "--format",
-                "exe",
-                "--trim",
-                trim,
-                "--compression",
-                "zstd:19",
-            ]);
+            command.args(["-q", "--format", "exe", "--trim", trim]);
             command.arg("--cache-dir").arg(&self.cache);
             measure(command.stdout(Stdio::null()))
         };
@@ -68,6 +62,7 @@ impl Bench {
             name,
             again: build(),
             file,
+            python: None,
             note: "zstd 19, with interpreter and libc".to_owned(),
         }
     }
@@ -137,6 +132,7 @@ impl Bench {
             name: "PyInstaller, one file",
             again: build()?,
             file: out.join("dist/app"),
+            python: None,
             note: "without libc; unpacks at every start".to_owned(),
         })
     }
@@ -160,6 +156,7 @@ impl Bench {
             name: "pex",
             again: build()?,
             file,
+            python: Some(tools.join("python")),
             note: "without an interpreter: the host's".to_owned(),
         })
     }
@@ -179,7 +176,8 @@ impl Bench {
 
     fn row(&self, made: &Made, cache: &Path, variable: &str) {
         let start = || {
-            let mut command = Command::new(&made.file);
+            let mut command = Command::new(made.python.as_ref().unwrap_or(&made.file));
+            command.args(made.python.iter().map(|_| &made.file));
             match self.example {
                 "web" => command.args(["web:app", "--help"]),
                 _ => command.arg("--help"),

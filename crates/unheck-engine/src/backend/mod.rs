@@ -183,7 +183,7 @@ impl Explain for BackendError {
             Self::Assemble(error) => error.class(),
             Self::Layer(error) => error.class(),
             Self::Roots(error) => error.class(),
-            Self::Sandbox(unheck_sandbox::SandboxError::Unavailable(_)) => Class::Sandbox,
+            Self::Sandbox(error) if error.unavailable().is_some() => Class::Sandbox,
             Self::Limit { .. } => Class::Limit,
             Self::Store(error) if error.is_no_space() => Class::Limit,
             _ => Class::Outside,

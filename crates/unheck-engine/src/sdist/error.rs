@@ -291,9 +291,7 @@ impl Explain for SdistError {
             Self::Differs { .. } | Self::NotLocked { .. } => Class::Input,
             Self::Backend { source, .. } => source.class(),
             Self::Run { source, .. } => match &**source {
-                FrontendError::Sandbox(unheck_sandbox::SandboxError::Unavailable(_)) => {
-                    Class::Sandbox
-                }
+                FrontendError::Sandbox(error) if error.unavailable().is_some() => Class::Sandbox,
                 FrontendError::Store(error) if error.is_no_space() => Class::Limit,
                 _ => Class::Outside,
             },

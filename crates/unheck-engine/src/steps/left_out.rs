@@ -1,5 +1,5 @@
 //! The list of what was left out of an artifact, which the artifact carries. Start at [`list`] and
-//! [`LeftOut::read`].
+//! [`LeftOutList::read`].
 //!
 //! The first line is the trim level; then every path below the reason why it is left out. A path
 //! that ends with `/` stands for everything that was in that directory, so that a test suite costs

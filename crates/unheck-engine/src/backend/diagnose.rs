@@ -67,7 +67,7 @@ struct Rule {
 
 const VERSION_HINT: &str = "the version comes from git, which is not there in a build: state it in `[project] version`, or give it: `[tool.unheck.build-env]` with `SETUPTOOLS_SCM_PRETEND_VERSION = \"1.2.3\"`";
 
-const COMPILER_HINT: &str = "it needs a compiler, and unheck builds pure Python only: build the wheel elsewhere and name it as a requirement";
+const COMPILER_HINT: &str = "it needs a compiler, and nothing among its files told so: add a table `[tool.unheck.builds.NAME]` with the project's own name, which may be empty";
 
 /// The more telling ones first.
 const RULES: &[Rule] = &[

@@ -61,7 +61,7 @@ pub fn make_lock(
         files: app,
         facts: app_facts,
         compiled: project.build_system
-            && is_compiled(app, &build_system(project).map_err(Box::new)?),
+            && is_compiled(project, app, &build_system(project).map_err(Box::new)?),
     };
     let (suites, mut parts) = parts(&choosers, session, options, &own)?;
     let mut lock = Lock {

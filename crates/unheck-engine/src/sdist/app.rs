@@ -35,11 +35,13 @@ const SOURCES: &[&str] = &[
     ".c", ".cc", ".cpp", ".cxx", ".pyx", ".f", ".f90", ".rs", ".cu", ".go",
 ];
 
-/// Whether a project has parts that are compiled, as far as its files tell: a wrong yes costs time, a wrong no an error
-/// that says that there is no compiler.
-pub(crate) fn is_compiled(app: &AppFiles, system: &BuildSystem) -> bool {
+/// Whether a project has parts that are compiled, as far as its files and its configuration tell: a wrong yes costs
+/// time, a wrong no an error that says what to write.
+pub(crate) fn is_compiled(project: &Project, app: &AppFiles, system: &BuildSystem) -> bool {
     let backend = system.backend.as_deref().unwrap_or_default();
-    COMPILING.iter().any(|name| backend.starts_with(name))
+    let name = unheck_wheel::normalize_name(&project.name);
+    project.config.builds.contains_key(&name)
+        || COMPILING.iter().any(|name| backend.starts_with(name))
         || app.files.iter().any(|file| {
             let name = file.path.file_name();
             SOURCES.iter().any(|end| name.ends_with(end))
@@ -212,18 +214,24 @@ mod tests {
         }
     }
 
+    fn project(text: &str) -> (tempfile::TempDir, Project) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let toml = format!("[project]\nname = \"Shop\"\nversion = \"1\"\n{text}");
+        fs_err::write(directory.path().join("pyproject.toml"), toml).expect("written");
+        let project = crate::input::read(directory.path()).expect("a project");
+        (directory, project)
+    }
+
     #[test]
-    fn compiled_parts_are_told_by_backend_or_file() {
+    fn compiled_parts_are_told_by_backend_file_or_configuration() {
         let pure = app(&["src/shop/__init__.py", "notes.rst"]);
-        assert!(!is_compiled(&pure, &system("hatchling.build")));
-        assert!(is_compiled(&pure, &system("mesonpy")));
-        assert!(is_compiled(
-            &app(&["src/fast.pyx"]),
-            &system("setuptools.build_meta")
-        ));
-        assert!(is_compiled(
-            &app(&["lib.rs"]),
-            &system("setuptools.build_meta")
-        ));
+        let (_kept, plain) = project("");
+        let compiled = |app: &AppFiles, backend: &str| is_compiled(&plain, app, &system(backend));
+        assert!(!compiled(&pure, "hatchling.build"));
+        assert!(compiled(&pure, "mesonpy"));
+        assert!(compiled(&app(&["src/fast.pyx"]), "setuptools.build_meta"));
+        assert!(compiled(&app(&["lib.rs"]), "setuptools.build_meta"));
+        let (_kept, told) = project("[tool.unheck.builds.shop]\n");
+        assert!(is_compiled(&told, &pure, &system("hatchling.build")));
     }
 }

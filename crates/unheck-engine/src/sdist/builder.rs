@@ -144,7 +144,7 @@ impl Compiler<'_> {
         if let Wish::Metadata = question.wish {
             return self.metadata(&job, &question.out);
         }
-        let made = self.wheel(&job)?;
+        let (_, made) = self.passing_wheel(&job)?;
         let to = question.out.join(&made.wheel.name);
         let failed = |source| SdistError::Out {
             path: to.clone(),

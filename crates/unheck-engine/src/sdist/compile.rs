@@ -163,11 +163,21 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The wheel of a distribution: the one that the store has, or a new one.
+    /// The wheel of a distribution, which the lock will have among its builds.
     ///
     /// # Errors
     /// [`SdistError`].
     pub(crate) fn wheel(&self, job: &Job) -> Result<Compiled, SdistError> {
+        let (root, made) = self.passing_wheel(job)?;
+        self.keep(&root, &made);
+        Ok(made)
+    }
+
+    /// The wheel of a distribution that may not be chosen in the end: the one that the store has, or a new one.
+    ///
+    /// # Errors
+    /// [`SdistError`].
+    pub(super) fn passing_wheel(&self, job: &Job) -> Result<(BuildRoot, Compiled), SdistError> {
         let mut trial = self.trial(job)?;
         let (root, made) = match self.rounds(&mut trial, Hook::Wheel)? {
             Round::Known(root, made) => (root, *made),
@@ -178,8 +188,15 @@ impl<'a> Compiler<'a> {
                 (root, made)
             }
         };
-        self.keep(&root, &made);
-        Ok(made)
+        // The same tree may have been asked for in another way before.
+        let made = Compiled {
+            version: job.version.clone(),
+            source: job.source.digest()?,
+            sdist: job.sdist.clone(),
+            subdirectory: job.source.subdirectory().map(str::to_owned),
+            ..made
+        };
+        Ok((root, made))
     }
 
     /// Writes the metadata of a distribution into `out`; the name of the directory, or `None` where the backend makes

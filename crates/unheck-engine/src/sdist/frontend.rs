@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use unheck_resolve::BuildSystem;
-use unheck_sandbox::{Limits, LineSink, Log, Mount, Network, Outcome, Root, Spec, Stdio};
+use unheck_sandbox::{
+    LimitKind, Limits, LineSink, Log, Mount, Network, Outcome, Root, Spec, Status, Stdio,
+};
 
 use super::source::{EPOCH, Source, SourceError, give};
 use crate::event::Event;
@@ -161,7 +163,11 @@ impl Frontend<'_> {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let sink = self.listen(&log, &kept);
         let spec = self.spec(&scratch, lower);
-        let outcome = unheck_sandbox::spawn(&self.session.helper, &spec, Some(sink))?.wait()?;
+        let mut outcome = unheck_sandbox::spawn(&self.session.helper, &spec, Some(sink))?.wait()?;
+        // Programs may take the signal of this limit for an error of their own, as Python does.
+        if !outcome.status.success() && scratch.has_longest_file() {
+            outcome.status = Status::LimitHit(LimitKind::FileSize);
+        }
         // A log that cannot be written is no reason to lose a build.
         let _ = log.finish();
         let answer = read_answer(&scratch.out.join("answer.json"));
@@ -313,7 +319,7 @@ impl Frontend<'_> {
 /// Processes and threads at one time: a compiler driver has three to each job.
 const PROCESSES: u64 = 1024;
 /// Bytes of one file.
-const FILE_SIZE: u64 = 4 << 30;
+const FILE_SIZE: u64 = 2 << 30;
 /// Seconds for one hook.
 const WALL: u64 = 3600;
 /// Bytes of output.
@@ -392,6 +398,16 @@ impl Scratch {
                 })?;
         }
         Ok(scratch)
+    }
+
+    /// Whether a file is as long as one may be.
+    fn has_longest_file(&self) -> bool {
+        [&self.source, &self.out].into_iter().any(|directory| {
+            let files = walkdir::WalkDir::new(directory).into_iter().flatten();
+            files
+                .filter_map(|entry| entry.metadata().ok())
+                .any(|found| found.is_file() && found.len() >= FILE_SIZE)
+        })
     }
 
     fn give(&self) -> Result<(), FrontendError> {

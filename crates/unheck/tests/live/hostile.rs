@@ -11,9 +11,15 @@ use crate::kit::{Ran, directory, project, text, unheck};
 
 /// A backend that makes a wheel of the module `evil`, after an attack whose outcome is the module's `SEEN`.
 const BACKEND: &str = r#"
+import base64
+import hashlib
 import zipfile
 
 INFO = "evil-1.0.dist-info"
+
+
+def digest(text):
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
 def make(directory, seen):
@@ -23,8 +29,8 @@ def make(directory, seen):
         f"{INFO}/METADATA": "Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n",
         f"{INFO}/WHEEL": "Wheel-Version: 1.0\nGenerator: evil\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    record = "".join(f"{name},,\n" for name in files) + f"{INFO}/RECORD,,\n"
-    files[f"{INFO}/RECORD"] = record
+    record = [f"{path},sha256={digest(text)},{len(text)}" for path, text in files.items()]
+    files[f"{INFO}/RECORD"] = "\n".join([*record, f"{INFO}/RECORD,,"]) + "\n"
     with zipfile.ZipFile(f"{directory}/{name}", "w") as archive:
         for path, content in files.items():
             archive.writestr(path, content)

@@ -1,0 +1,7 @@
+//! Which distribution a name means, from evidence; and what a step between two versions is.
+//!
+//! Pure: the caller gives what an index says, nothing here asks a network, a disk or a clock, and no
+//! code of any distribution is run.
+
+pub mod label;
+pub mod table;

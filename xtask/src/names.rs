@@ -281,7 +281,7 @@ impl Harvest {
                 row.1 |= self.libraries.contains(source);
             }
         }
-        rows.modules = collapse(&rows.modules, 1);
+        rows.modules = collapse(&rows.modules);
         rows
     }
 
@@ -293,29 +293,22 @@ impl Harvest {
     }
 }
 
-/// One row for a namespace all of whose modules are of the same distributions; a namespace that
-/// several share keeps the rows below it.
-fn collapse(
-    modules: &BTreeMap<String, BTreeSet<String>>,
-    depth: usize,
-) -> BTreeMap<String, BTreeSet<String>> {
-    let mut groups: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+/// One row for a top-level namespace all of whose modules are of the same distributions. Below a shared
+/// one every module keeps its row: that Debian has one distribution below `google.cloud` does not make it
+/// the one of every `google.cloud` module.
+fn collapse(modules: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut tops: BTreeMap<&str, BTreeSet<&BTreeSet<String>>> = BTreeMap::new();
+    let top = |module: &'_ str| module.find('.').unwrap_or(module.len());
     for (module, names) in modules {
-        let prefix = module.split('.').take(depth).collect::<Vec<_>>().join(".");
-        groups
-            .entry(prefix)
+        tops.entry(&module[..top(module)])
             .or_default()
-            .insert(module.clone(), names.clone());
+            .insert(names);
     }
     let mut out = BTreeMap::new();
-    for (prefix, group) in groups {
-        let all: BTreeSet<&BTreeSet<String>> = group.values().collect();
-        match all.first() {
-            Some(names) if all.len() == 1 => {
-                out.insert(prefix, (*names).clone());
-            }
-            _ => out.extend(collapse(&group, depth + 1)),
-        }
+    for (module, names) in modules {
+        let its = &module[..top(module)];
+        let row = if tops[its].len() == 1 { its } else { module };
+        out.insert(row.to_owned(), names.clone());
     }
     out
 }

@@ -3,5 +3,12 @@
 //! Pure: the caller gives what an index says, nothing here asks a network, a disk or a clock, and no
 //! code of any distribution is run.
 
+pub mod answer;
+mod distance;
+pub mod facts;
+pub mod guess;
+pub mod hand;
 pub mod label;
+pub mod stdlib;
 pub mod table;
+pub mod version;

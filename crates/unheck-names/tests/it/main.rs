@@ -1,0 +1,3 @@
+//! What holds over the whole labelled set.
+
+mod measure;

@@ -1,3 +1,4 @@
-//! What holds over the whole labelled set.
+//! What holds over the whole labelled set, and what an index changes.
 
 mod measure;
+mod online;

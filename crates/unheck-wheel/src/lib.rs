@@ -7,6 +7,7 @@
 
 mod entry_points;
 mod fields;
+mod glance;
 mod limits;
 mod metadata;
 mod modules;
@@ -19,6 +20,7 @@ mod wheel;
 pub mod zip;
 
 pub use entry_points::{EntryPoints, EntryPointsError, ObjectRef};
+pub use glance::{Glance, Glanced, TAIL, glance};
 pub use limits::{Limit, LimitExceeded, Limits};
 pub use metadata::{FieldsError, Metadata, WheelInfo};
 pub use modules::{Fact, ModuleKind, modules_of};

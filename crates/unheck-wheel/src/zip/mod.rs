@@ -18,12 +18,13 @@ use std::io::{self, Read, Seek};
 
 use unheck_base::TreePath;
 
+pub(crate) use central::{Entry, read_entries};
+pub(crate) use end::read_end;
 pub use error::{MemberProblem, ZipError};
 pub(crate) use stream::{MemberReader, Streams};
+pub(crate) use window::Window;
 
 use crate::limits::{Limit, LimitExceeded, Limits};
-use central::Entry;
-use window::Window;
 
 /// A zip archive whose structure has been checked; the content is checked as it is read.
 ///

@@ -9,6 +9,7 @@
     reason = "the live test prints one line for each wheel"
 )]
 
+mod glance;
 mod hostile;
 mod install;
 mod live;

@@ -14,6 +14,7 @@ pub mod event;
 pub mod explain;
 pub mod finding;
 pub mod form;
+pub mod identify;
 pub mod input;
 pub mod inside;
 pub mod interpreter;

@@ -11,6 +11,7 @@ mod download;
 mod error;
 mod explain;
 mod guard;
+mod index;
 mod inputs;
 mod lock;
 mod model;
@@ -27,6 +28,7 @@ mod target;
 pub use checkout::checkout;
 pub use download::{Download, Downloader};
 pub use error::{Cause, Fault, FetchError, LockError, ResolveError};
+pub use index::{IndexClient, IndexFile, IndexPage, Tail};
 pub use inputs::{
     BuildFailure, Environment, Event, Extras, Groups, IndexSettings, Inputs, Preference,
     PrereleaseMode, Purpose, Reporter, ResolutionMode, ResolveOptions, Source, SourceBuilder,

@@ -545,7 +545,10 @@ pub(crate) async fn open_cache(path: &Path) -> Result<Cache, ResolveError> {
 }
 
 /// The client for index pages and metadata.
-fn registry_client(settings: &Settings, cache: &Cache) -> Result<RegistryClient, ResolveError> {
+pub(crate) fn registry_client(
+    settings: &Settings,
+    cache: &Cache,
+) -> Result<RegistryClient, ResolveError> {
     let builder = settings
         .client_builder()
         .extra_middleware(crate::guard::middleware());

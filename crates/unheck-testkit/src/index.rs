@@ -18,8 +18,23 @@ const HTML: &str = "application/vnd.pypi.simple.v1+html";
 #[derive(Debug, Clone, Default)]
 pub struct Index {
     projects: BTreeMap<String, Vec<File>>,
+    about: BTreeMap<String, About>,
     html_only: bool,
     no_metadata: bool,
+}
+
+/// What the index says of a project beside its files: the project JSON, and the status marker of the
+/// page (PEP 792). A project without it has no project JSON, as on a plain mirror.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// One line.
+    pub summary: String,
+    /// Users that own it.
+    pub owners: Vec<String>,
+    /// `archived`, `quarantined` or `deprecated`, with a reason.
+    pub status: Option<(String, String)>,
+    /// Ids of vulnerabilities that no version repairs.
+    pub open: Vec<String>,
 }
 
 /// What the index says of one file beside its bytes.
@@ -121,6 +136,13 @@ impl Index {
         self
     }
 
+    /// Says something of a project.
+    #[must_use]
+    pub fn about(mut self, name: &str, about: About) -> Self {
+        self.about.insert(normalized(name), about);
+        self
+    }
+
     /// Serves the index until the result is dropped.
     pub fn serve(self) -> IndexServer {
         let index = Arc::new(Mutex::new(self));
@@ -154,6 +176,9 @@ impl Index {
             let (project, filename) = rest.split_once('/')?;
             return self.file(project, filename);
         }
+        if let Some(rest) = path.strip_prefix("/pypi/") {
+            return self.project(rest.strip_suffix("/json")?);
+        }
         let rest = path.strip_prefix("/simple")?;
         if rest == "/" {
             let names: Vec<Value> = self
@@ -174,6 +199,36 @@ impl Index {
         };
         let files = self.projects.get(name)?;
         Some(self.negotiate(request, &self.page(name, files), &self.html(name, files)))
+    }
+
+    /// The project JSON of `NAME` or `NAME/VERSION`.
+    fn project(&self, rest: &str) -> Option<Response> {
+        let (name, version) = match rest.split_once('/') {
+            Some((name, version)) => (name, Some(version)),
+            None => (rest, None),
+        };
+        let about = self.about.get(name)?;
+        let files = self.projects.get(name)?;
+        let newest = files.last().map(|file| file.version.as_str());
+        let roles: Vec<Value> = about
+            .owners
+            .iter()
+            .map(|user| json!({ "role": "Owner", "user": user }))
+            .collect();
+        let open: Vec<Value> = about
+            .open
+            .iter()
+            .map(|id| json!({ "id": id, "aliases": [], "fixed_in": [] }))
+            .collect();
+        let project = json!({
+            "info": { "name": name, "version": version.or(newest), "summary": about.summary },
+            "ownership": { "organization": null, "roles": roles },
+            "vulnerabilities": open,
+        });
+        Some(Response::bytes(
+            "application/json",
+            project.to_string().into_bytes(),
+        ))
     }
 
     /// JSON where the client accepts it (PEP 691, "version + format selection").
@@ -223,7 +278,13 @@ impl Index {
             .map(|file| self.file_entry(name, file))
             .collect();
         let meta = json!({ "api-version": "1.1" });
-        json!({ "meta": meta, "name": name, "versions": versions, "files": files })
+        let mut page = json!({ "meta": meta, "name": name, "versions": versions, "files": files });
+        let about = self.about.get(name);
+        if let Some((state, reason)) = about.and_then(|about| about.status.as_ref()) {
+            page["meta"]["api-version"] = "1.4".into();
+            page["project-status"] = json!({ "status": state, "reason": reason });
+        }
+        page
     }
 
     fn file_entry(&self, name: &str, file: &File) -> Value {
@@ -323,6 +384,11 @@ impl IndexServer {
         lock(&self.index).insert(wheel, options);
     }
 
+    /// Says something of a project while the index is served.
+    pub fn about(&self, name: &str, about: About) {
+        lock(&self.index).about.insert(normalized(name), about);
+    }
+
     /// Removes all files of a project.
     pub fn remove(&self, name: &str) {
         lock(&self.index).projects.remove(&normalized(name));
@@ -418,6 +484,27 @@ mod tests {
             JSON,
         ));
         assert!(page.starts_with("<!DOCTYPE html>") && !page.contains("core-metadata"));
+    }
+
+    #[test]
+    fn a_project_says_who_owns_it_when_it_is_told_to() {
+        let about = About {
+            owners: vec!["ann".into()],
+            status: Some(("archived".into(), "done".into())),
+            ..About::default()
+        };
+        let index = Index::new().add(&WheelBuilder::demo()).about("Demo", about);
+        let project = text(ask(&index, "/pypi/demo/1.0/json", "*/*"));
+        assert!(project.contains("\"user\":\"ann\""), "{project}");
+        assert!(text(ask(&index, "/simple/demo/", JSON)).contains("archived"));
+        assert!(
+            ask(
+                &Index::new().add(&WheelBuilder::demo()),
+                "/pypi/demo/json",
+                "*/*"
+            )
+            .is_none()
+        );
     }
 
     #[test]

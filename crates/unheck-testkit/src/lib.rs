@@ -51,7 +51,7 @@ pub mod zip;
 pub use deb::{DebBuilder, DebCompression, DebLie};
 pub use elf::{ElfBuilder, Machine};
 pub use http::{Fault, Server};
-pub use index::{FileOptions, Index, IndexServer};
+pub use index::{About, FileOptions, Index, IndexServer};
 pub use registry::{Registry, RegistryOptions};
 pub use scenario::{Scenario, World};
 pub use sdist::SdistBuilder;

@@ -56,6 +56,11 @@ pub(crate) enum Verb {
         after_help = "Example: unheck size web.oci.tar --against web-1.0.oci.tar --html size.html"
     )]
     Size(SizeArgs),
+    /// Say which distribution a name means: an import, a loose name, a requirement, or all imports of some code
+    #[command(
+        after_help = "Example: unheck identify BS4 cv2 'scikit learn'\nExample: unheck identify --from-code src"
+    )]
+    Identify(IdentifyArgs),
     /// Show or clean the cache of downloads and layers
     #[command(after_help = "Example: unheck cache prune --unused-for 7")]
     Cache(CacheArgs),
@@ -515,6 +520,34 @@ pub(crate) struct SizeArgs {
     pub(crate) html: Option<PathBuf>,
 }
 
+/// `unheck identify`.
+#[derive(Debug, Args)]
+pub(crate) struct IdentifyArgs {
+    /// Import names, names of distributions in any spelling, requirement lines
+    #[arg(required_unless_present = "from_code")]
+    pub(crate) labels: Vec<String>,
+    /// Every import of the Python code in this directory, held against what the project declares
+    #[arg(
+        long,
+        env = "UNHECK_FROM_CODE",
+        value_name = "DIR",
+        conflicts_with = "labels"
+    )]
+    pub(crate) from_code: Option<PathBuf>,
+    /// The project whose lock is asked first and whose requirements are compared
+    #[arg(long, env = "UNHECK_PROJECT", value_name = "DIR", default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// The Python that the code runs on: its standard library counts [default: 3.13]
+    #[arg(long, env = "UNHECK_PYTHON", value_name = "VERSION", value_parser = minor)]
+    pub(crate) python: Option<(u8, u8)>,
+    /// Ask the index even where the answer is certain without it
+    #[arg(long, env = "UNHECK_CHECK", value_parser = BoolishValueParser::new())]
+    pub(crate) check: bool,
+    /// Where distributions come from.
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+}
+
 /// `unheck cache`.
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
@@ -551,6 +584,15 @@ pub(crate) enum CacheVerb {
 pub(crate) struct CompletionsArgs {
     /// Which shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// `3.13` or `3.13.5` as two numbers.
+fn minor(text: &str) -> Result<(u8, u8), String> {
+    let mut parts = text.splitn(3, '.').map(str::parse);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => Err("it is not a version such as `3.13`".to_owned()),
+    }
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

@@ -273,7 +273,8 @@ fn crate_source(flag: Option<&str>, surroundings: &Surroundings) -> Result<Crate
     })
 }
 
-fn index(args: &IndexArgs, offline: bool) -> IndexSettings {
+/// The index settings of flags.
+pub(crate) fn index(args: &IndexArgs, offline: bool) -> IndexSettings {
     IndexSettings {
         default_url: args.default_index.clone(),
         extra: args.index.clone(),

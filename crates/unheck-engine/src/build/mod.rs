@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::event::{Event, Stage};
 use crate::finding::{Finding, Severity, worst};
 use crate::form::{Format, Libs};
+use crate::identify::census;
 use crate::input::{AppFiles, Entry, Kind, LockOptions, Project, app_files};
 use crate::layers::WrittenLayer;
 use crate::limits::Weight;
@@ -129,7 +130,8 @@ pub fn build(
     let app = app_files(project)?;
     let (lock, locked) = ensure_lock(session, project, request, &app)?;
     let entry = entry(session, project, request)?;
-    let text = lock.to_text();
+    // What is known of owners changes without the artifact: it stays in the lock beside the project.
+    let text = lock.without_census().to_text();
     let mut profile = Profile::default();
     if !request.trace.is_empty() {
         let request = BuildRequest {
@@ -262,6 +264,7 @@ impl Attempt<'_> {
         }
         .build()?;
         let mut findings = secrets(self.app);
+        findings.extend(census::findings(self.lock, &self.project.config.allow));
         findings.extend(formed.findings);
         let written = formed.written;
         Ok(Made {
@@ -292,6 +295,7 @@ impl Attempt<'_> {
         } = *self;
         self.fetch()?;
         let mut findings = secrets(self.app);
+        findings.extend(census::findings(self.lock, &self.project.config.allow));
         let mut platforms = Vec::new();
         let mut targets = Vec::new();
         // A frozen lock may be for more platforms than are asked for.

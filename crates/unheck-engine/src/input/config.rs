@@ -64,6 +64,8 @@ pub struct Config {
     pub mirrors: Mirrors,
     /// A keyring file to trust besides Debian's own keys.
     pub keyring: Option<PathBuf>,
+    /// Warnings of distributions that are known and accepted: `NAME` or `NAME:KIND` to the reason.
+    pub allow: BTreeMap<String, String>,
     /// What the artifact must not exceed.
     pub limits: crate::limits::Limits,
 }

@@ -67,6 +67,17 @@ pub struct Package {
     /// The sdist, where no wheel fits a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sdist: Option<Wheel>,
+    /// What it is and who owns it (PEP 751 `[packages.tool]`); tells, decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<PackageTool>,
+}
+
+/// `[packages.tool]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageTool {
+    /// Ours.
+    #[serde(default)]
+    pub unheck: crate::identify::census::About,
 }
 
 /// A source tree beside the project (PEP 751 `[packages.directory]`).
@@ -314,6 +325,16 @@ impl Lock {
             .targets
             .iter()
             .find(|target| target.platform == platform)
+    }
+
+    /// The same without what is only told: the part that decides an artifact.
+    #[must_use]
+    pub fn without_census(&self) -> Self {
+        let mut lock = self.clone();
+        lock.packages
+            .iter_mut()
+            .for_each(|package| package.tool = None);
+        lock
     }
 
     /// The package and the file record of a wheel's file name; also of one that was compiled.

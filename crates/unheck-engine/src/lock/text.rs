@@ -196,6 +196,7 @@ mod tests {
             directory: None,
             vcs: None,
             sdist: None,
+            tool: None,
         };
         let deb = deb();
         let made = compiled("native");

@@ -11,6 +11,7 @@ use url::Url;
 use super::MakeLockError;
 use crate::debian::parse_glibc;
 use crate::event::{Event, Stage};
+use crate::identify::census;
 use crate::input::{Kind, LockOptions, Project};
 use crate::interpreter::{ChooseError, expected};
 use crate::lock::{Dependency, Hashes, Interpreter, Lock, Package, Provider, Wheel};
@@ -120,8 +121,8 @@ impl Chooser<'_> {
         {
             return None;
         }
-        let chosen = choice.and_then(|choice| {
-            self.fetch(&choice)?;
+        let chosen = choice.and_then(|mut choice| {
+            self.fetch(&mut choice.packages)?;
             Ok(Distributions {
                 packages: choice.packages,
                 roots: choice.roots,
@@ -151,7 +152,7 @@ impl Chooser<'_> {
         compiler: &Compiler<'_>,
     ) -> Result<Distributions, MakeLockError> {
         let choice = compiler.serving(&[], |builder| self.choose(interpreter, builder));
-        let choice = choice.map_err(|error| match (&error, compiler.take_failure()) {
+        let mut choice = choice.map_err(|error| match (&error, compiler.take_failure()) {
             (MakeLockError::Resolve { .. } | MakeLockError::Locked { .. }, Some(failed)) => {
                 MakeLockError::compile(vec![failed])
             }
@@ -159,7 +160,7 @@ impl Chooser<'_> {
         })?;
         let (fetched, compiled) = std::thread::scope(|scope| {
             let compiling = scope.spawn(|| compiler.all(&choice.sources));
-            let fetched = self.fetch(&choice);
+            let fetched = self.fetch(&mut choice.packages);
             (fetched, compiling.join().expect("no panic"))
         });
         fetched?;
@@ -174,9 +175,17 @@ impl Chooser<'_> {
         })
     }
 
-    fn fetch(&self, choice: &Choice) -> Result<(), MakeLockError> {
-        let wheels = choice.packages.iter().flat_map(|package| &package.wheels);
-        Ok(self.session.net.fetch(wheels.filter_map(want).collect())?)
+    /// Fetches every wheel, and asks meanwhile what each distribution is.
+    fn fetch(&self, packages: &mut [Package]) -> Result<(), MakeLockError> {
+        let wheels = packages.iter().flat_map(|package| &package.wheels);
+        let wants = wheels.filter_map(want).collect();
+        let root = &self.project.root;
+        std::thread::scope(|scope| {
+            scope.spawn(|| census::gather(self.session, root, packages, self.previous));
+            self.session.net.fetch(wants)
+        })?;
+        census::complete(self.session, packages);
+        Ok(())
     }
 
     fn choose(
@@ -304,6 +313,7 @@ impl Chooser<'_> {
             directory: origin.directory,
             vcs: origin.vcs,
             sdist: origin.sdist,
+            tool: None,
             name: package.name.clone(),
             version: package.version.clone(),
         })

@@ -199,6 +199,7 @@ pub(crate) fn wheels_lock(wheels: &[Wheel]) -> Lock {
         directory: None,
         vcs: None,
         sdist: None,
+        tool: None,
     });
     let plan = Plan {
         format: FORMAT,

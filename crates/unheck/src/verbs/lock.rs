@@ -3,6 +3,7 @@
 use serde::Serialize;
 use unheck_engine::build::{read_lock, write_lock};
 use unheck_engine::event::Stage;
+use unheck_engine::identify::census;
 use unheck_engine::input::app_files;
 use unheck_engine::lock::{LOCK_FILE, Lock};
 use unheck_engine::locker::make_lock;
@@ -74,6 +75,8 @@ pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Box<Fail
         write_lock(&path, &lock)?;
     }
     say(context.ui, &lock);
+    let told = census::findings(&lock, &project.config.allow);
+    context.ui.findings(&told);
     if context.ui.verbose {
         context.ui.say(&progress.times());
     }

@@ -4,6 +4,7 @@ mod build;
 mod cache;
 mod check;
 mod completions;
+mod identify;
 mod lock;
 mod run;
 mod size;
@@ -49,6 +50,7 @@ pub(crate) fn dispatch(
         Verb::Check(args) => check::check(args, context),
         Verb::Why(args) => why::why(args, context),
         Verb::Size(args) => size::size(args, context),
+        Verb::Identify(args) => identify::identify(args, context),
         Verb::Cache(args) => cache::cache(&args.what, context),
         Verb::Completions(args) => completions::completions(args.shell, context),
     }

@@ -5,7 +5,7 @@ use crate::kit::{Kit, PROJECT};
 #[test]
 fn help_is_as_documented() {
     let kit = Kit::new(PROJECT);
-    let verbs: [&[&str]; 13] = [
+    let verbs: [&[&str]; 14] = [
         &[],
         &["build"],
         &["lock"],
@@ -14,6 +14,7 @@ fn help_is_as_documented() {
         &["check"],
         &["why"],
         &["size"],
+        &["identify"],
         &["cache"],
         &["cache", "dir"],
         &["cache", "size"],

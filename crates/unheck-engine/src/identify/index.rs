@@ -1,0 +1,236 @@
+//! The configured index as `unheck-names` asks it. Start at [`LiveIndex`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use futures::StreamExt as _;
+use unheck_names::facts::{File, Index, IndexError, Page, Project, Status, Wheel};
+use unheck_resolve::{Fault, FetchError, IndexClient, IndexPage, Inputs, ResolveError, Source};
+use unheck_wheel::{Glanced, Limits, ModuleKind, TAIL, glance};
+
+use crate::explain::{Class, Explain};
+use crate::session::Session;
+
+/// Questions that are asked side by side.
+const PARALLEL: usize = 8;
+
+/// An index behind the session's network.
+pub struct LiveIndex<'a> {
+    session: &'a Session,
+    client: IndexClient,
+    asked: AtomicU32,
+    /// Pages that were read: they say where the project JSON is.
+    pages: Mutex<BTreeMap<String, IndexPage>>,
+}
+
+/// The index cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make a client for the index")]
+pub struct OpenIndexError(#[source] Box<ResolveError>);
+
+impl Explain for OpenIndexError {
+    fn class(&self) -> Class {
+        match self.0.fault() {
+            Fault::Input => Class::Input,
+            Fault::World => Class::Outside,
+            Fault::Bug => Class::Bug,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.0.hints().to_vec()
+    }
+}
+
+impl<'a> LiveIndex<'a> {
+    /// The index that a project in `directory` is locked from.
+    ///
+    /// # Errors
+    /// [`OpenIndexError`] when a setting is wrong or the cache cannot be opened.
+    pub fn open(session: &'a Session, directory: &Path) -> Result<Self, OpenIndexError> {
+        let root = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let mut inputs = Inputs::new(root.clone(), Source::Pyproject(root.join("pyproject.toml")));
+        inputs.index = session.index.clone();
+        inputs.index.offline = session.net.is_offline();
+        inputs.environment = session.environment.clone();
+        let client = session
+            .net
+            .block_on(IndexClient::new(&inputs, &session.resolver_cache));
+        let client = client.map_err(|error| OpenIndexError(Box::new(error)))?;
+        Ok(Self {
+            session,
+            client,
+            asked: AtomicU32::new(0),
+            pages: Mutex::default(),
+        })
+    }
+
+    fn count(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn page(&self, name: &str) -> Result<Option<Page>, IndexError> {
+        self.count();
+        let page = self
+            .client
+            .page(name)
+            .await
+            .map_err(|error| failed(name, error))?;
+        let Some(page) = page else {
+            return Ok(None);
+        };
+        let known = convert(name, &page);
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.insert(name.to_owned(), page);
+        Ok(Some(known))
+    }
+
+    /// The project JSON of a version, or of the newest.
+    pub(super) async fn project(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Option<Project>, IndexError> {
+        let page = {
+            let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+            pages.get(name).map(|page| IndexPage {
+                files: Vec::new(),
+                ..page.clone()
+            })
+        };
+        let Some(page) = page else {
+            return Ok(None);
+        };
+        self.count();
+        let text = self
+            .client
+            .project(name, version, &page)
+            .await
+            .map_err(|error| failed(name, error))?;
+        match text.map(|text| Project::parse(text.as_bytes())) {
+            None => Ok(None),
+            Some(Ok(project)) => Ok(Some(project)),
+            Some(Err(error)) => Err(IndexError {
+                what: name.to_owned(),
+                source: Box::new(error),
+            }),
+        }
+    }
+
+    /// The page and the project JSON of one version.
+    pub(super) async fn about(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(Option<Page>, Option<Project>), IndexError> {
+        let page = self.page(name).await?;
+        Ok((page, self.project(name, version).await?))
+    }
+
+    async fn glance(&self, file: &File) -> Result<Wheel, IndexError> {
+        let what = || file.filename.clone();
+        let mut count = TAIL;
+        for _ in 0..2 {
+            self.count();
+            let tail = self
+                .client
+                .tail(&file.url, count)
+                .await
+                .map_err(|error| failed(&file.filename, error))?;
+            let read = glance(&tail.bytes, tail.total, &Limits::default());
+            match read.map_err(|error| IndexError {
+                what: what(),
+                source: Box::new(error),
+            })? {
+                Glanced::NeedsFrom(offset) => count = tail.total - offset,
+                Glanced::Done(glance) => return Ok(wheel(file, *glance, tail.total)),
+            }
+        }
+        Err(IndexError {
+            what: what(),
+            source: "its central directory is not where its end says".into(),
+        })
+    }
+}
+
+impl Index for LiveIndex<'_> {
+    fn pages(&self, names: &[String]) -> Vec<Result<Option<Page>, IndexError>> {
+        let each = futures::stream::iter(names)
+            .map(|name| self.page(name))
+            .buffered(PARALLEL);
+        self.session.net.block_on(each.collect())
+    }
+
+    fn projects(&self, names: &[String]) -> Vec<Result<Option<Project>, IndexError>> {
+        let each = futures::stream::iter(names)
+            .map(|name| self.project(name, None))
+            .buffered(PARALLEL);
+        self.session.net.block_on(each.collect())
+    }
+
+    fn wheel(&self, file: &File) -> Result<Wheel, IndexError> {
+        self.session.net.block_on(self.glance(file))
+    }
+
+    fn requests(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+fn failed(what: &str, error: FetchError) -> IndexError {
+    IndexError {
+        what: what.to_owned(),
+        source: Box::new(error),
+    }
+}
+
+fn convert(name: &str, page: &IndexPage) -> Page {
+    let file = |file: &unheck_resolve::IndexFile| File {
+        filename: file.filename.clone(),
+        url: file.url.clone(),
+        version: file.version.clone(),
+        size: file.size,
+        uploaded: file.upload_time.clone(),
+        yanked: file.yanked.clone(),
+        requires_python: file.requires_python.clone(),
+    };
+    Page {
+        name: name.to_owned(),
+        files: page.files.iter().map(file).collect(),
+        status: page
+            .status
+            .clone()
+            .map(|(state, reason)| Status { state, reason }),
+    }
+}
+
+fn wheel(file: &File, glance: unheck_wheel::Glance, size: u64) -> Wheel {
+    let real = glance
+        .modules
+        .into_iter()
+        .filter(|(_, kind)| *kind != ModuleKind::Namespace);
+    let modules = real.map(|(name, _)| name).collect();
+    let metadata = glance.metadata;
+    let requires = metadata
+        .as_ref()
+        .map(|metadata| metadata.requires_dist.clone());
+    let (names, namespaces, summary) = match metadata {
+        Some(metadata) => (
+            metadata.import_names,
+            metadata.import_namespaces,
+            metadata.summary,
+        ),
+        None => Default::default(),
+    };
+    Wheel {
+        filename: file.filename.clone(),
+        modules,
+        import_names: names,
+        import_namespaces: namespaces,
+        requires_dist: requires,
+        summary: summary.map(|text| unheck_names::facts::one_line(&text)),
+        size,
+    }
+}

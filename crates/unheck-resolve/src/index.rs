@@ -1,0 +1,449 @@
+//! Asks the configured indexes about names, and for the ends of files, without resolving anything.
+//!
+//! Pages go through the resolver's own client and cache, so that what a lock has read costs nothing, and
+//! an index in HTML, a directory and credentials work as they do there. Start at [`IndexClient::page`].
+
+use std::path::Path;
+use std::str::FromStr;
+
+use futures::StreamExt;
+use http::header;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use uv_cache::{Cache, CacheEntry};
+use uv_client::{
+    CacheControl, CachedClientError, Connectivity, ErrorKind, MetadataFormat, OwnedArchive,
+    RegistryClient,
+};
+use uv_distribution_filename::DistFilename;
+use uv_distribution_types::{IndexCapabilities, IndexUrl};
+use uv_normalize::PackageName;
+use uv_pypi_types::{ArchivedStatus, Yanked};
+use uv_redacted::DisplaySafeUrl;
+
+use crate::cause::{bare_url, mask};
+use crate::convert::timestamp;
+use crate::error::{Cause, FetchError, ResolveError};
+use crate::inputs::Inputs;
+use crate::resolve::{registry_client, workspace_root};
+use crate::settings::Settings;
+
+/// The largest project JSON that is read, in bytes; the largest of 29 that were measured has 5.7 MB.
+pub(crate) const MAX_PROJECT: usize = 32 << 20;
+/// The longest end of a file that is read, in bytes.
+pub(crate) const MAX_TAIL: u64 = 16 << 20;
+
+/// What an index has of a distribution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexPage {
+    /// The index that answered, without credentials; `None` where files come from `--find-links` alone.
+    pub index: Option<String>,
+    /// Another status than active (PEP 792): its name and reason.
+    pub status: Option<(String, Option<String>)>,
+    /// All files with a version, oldest version first.
+    pub files: Vec<IndexFile>,
+}
+
+/// A file on an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexFile {
+    /// Its name.
+    pub filename: String,
+    /// Its version, normalised.
+    pub version: String,
+    /// Where it is, without credentials.
+    pub url: String,
+    /// Bytes, if stated.
+    pub size: Option<u64>,
+    /// When it was uploaded, RFC 3339, if stated.
+    pub upload_time: Option<String>,
+    /// Yanked, for this reason (may be empty).
+    pub yanked: Option<String>,
+    /// `Requires-Python`.
+    pub requires_python: Option<String>,
+}
+
+/// The end of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tail {
+    /// Bytes of the whole file.
+    pub total: u64,
+    /// Its last bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Asks indexes. Its futures must be run on one thread.
+pub struct IndexClient {
+    client: RegistryClient,
+    cache: Cache,
+    offline: bool,
+}
+
+impl IndexClient {
+    /// A client with the index settings of `inputs`; `cache` is the resolver's cache directory.
+    ///
+    /// # Errors
+    /// [`ResolveError::Settings`] when a setting is wrong, [`ResolveError::Cache`].
+    pub async fn new(inputs: &Inputs, cache: &Path) -> Result<Self, ResolveError> {
+        let settings = Settings::load(inputs, &workspace_root(inputs))?;
+        let cache = crate::resolve::open_cache(cache).await?;
+        Ok(Self {
+            client: registry_client(&settings, &cache)?,
+            cache,
+            offline: settings.connectivity == Connectivity::Offline,
+        })
+    }
+
+    /// The files of a distribution (normalised name); `None` where no index has it.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn page(&self, name: &str) -> Result<Option<IndexPage>, FetchError> {
+        let Ok(package) = PackageName::from_str(name) else {
+            return Ok(None);
+        };
+        let one = tokio::sync::Semaphore::new(1);
+        let capabilities = IndexCapabilities::default();
+        let found = self
+            .client
+            .simple_detail(&package, None, &capabilities, &one)
+            .await;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => match error.kind() {
+                ErrorKind::RemotePackageNotFound(_)
+                | ErrorKind::LocalPackageNotFound(_)
+                | ErrorKind::NoIndex(_) => {
+                    return Ok(None);
+                }
+                ErrorKind::Offline(_) => return Err(FetchError::Offline { url: mask(name) }),
+                _ => {
+                    return Err(FetchError::Transport {
+                        url: mask(name),
+                        transient: false,
+                        cause: Cause::of(&error),
+                    });
+                }
+            },
+        };
+        let mut page = IndexPage {
+            index: None,
+            status: None,
+            files: Vec::new(),
+        };
+        for (index, format) in found {
+            add(&mut page, &package, index, format);
+        }
+        Ok(Some(page))
+    }
+
+    /// The project JSON (`/pypi/NAME/json`, with a version `/pypi/NAME/VERSION/json`) of the index that
+    /// `page` came from; `None` where it has none. Answers are kept for ten minutes.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn project(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        page: &IndexPage,
+    ) -> Result<Option<String>, FetchError> {
+        let Some(url) = page
+            .index
+            .as_deref()
+            .and_then(|index| project_url(index, name, version))
+        else {
+            return Ok(None);
+        };
+        let shown = bare_url(&url);
+        let entry = self.entry(&url);
+        if self.offline {
+            return Err(FetchError::Offline { url: shown });
+        }
+        let safe = DisplaySafeUrl::from_url(url.clone());
+        let request = self
+            .client
+            .uncached_client(&safe)
+            .get(url)
+            .header(header::ACCEPT, "application/json")
+            .build();
+        let request = request.map_err(|error| FetchError::Transport {
+            url: shown.clone(),
+            transient: false,
+            cause: Cause::of(&error),
+        })?;
+        let read = async |response: reqwest::Response| bounded(response, &shown).await;
+        let fresh = CacheControl::Override(http::HeaderValue::from_static("max-age=600"));
+        let answer = self
+            .client
+            .cached_client()
+            .get_serde_with_retry(request, &entry, fresh, read)
+            .await;
+        match answer {
+            Ok(text) => Ok(Some(text)),
+            Err(CachedClientError::Callback { err, .. }) => Err(err),
+            Err(CachedClientError::Client(error)) => match status(&error) {
+                // An index without this interface may answer so, or with its own pages.
+                Some(404 | 405 | 406 | 410) => Ok(None),
+                Some(status) => Err(FetchError::Status { url: shown, status }),
+                None => Err(FetchError::Transport {
+                    url: shown,
+                    transient: false,
+                    cause: Cause::of(&error),
+                }),
+            },
+        }
+    }
+
+    /// The last `count` bytes of a file (RFC 9110, 14.1.2: a suffix range).
+    ///
+    /// # Errors
+    /// [`FetchError`]; [`FetchError::Range`] where the server sends something else and the file is large.
+    pub async fn tail(&self, url: &str, count: u64) -> Result<Tail, FetchError> {
+        let count = count.min(MAX_TAIL);
+        let parsed = url::Url::parse(url).map_err(|_| FetchError::Url { url: mask(url) })?;
+        match parsed.scheme() {
+            "file" => file_tail(&parsed, count).await,
+            "http" | "https" if self.offline => Err(FetchError::Offline {
+                url: bare_url(&parsed),
+            }),
+            "http" | "https" => self.http_tail(parsed, count).await,
+            _ => Err(FetchError::Url { url: mask(url) }),
+        }
+    }
+
+    async fn http_tail(&self, url: url::Url, count: u64) -> Result<Tail, FetchError> {
+        let shown = bare_url(&url);
+        let safe = DisplaySafeUrl::from_url(url.clone());
+        let request = self
+            .client
+            .uncached_client(&safe)
+            .get(url)
+            .header(header::ACCEPT_ENCODING, "identity")
+            .header(header::RANGE, format!("bytes=-{count}"));
+        let response = request
+            .send()
+            .await
+            .map_err(|error| FetchError::Transport {
+                url: shown.clone(),
+                transient: true,
+                cause: Cause::of(&error),
+            })?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(FetchError::Status {
+                url: shown,
+                status: status.as_u16(),
+            });
+        }
+        let part = status == http::StatusCode::PARTIAL_CONTENT;
+        let range = || {
+            let text = response
+                .headers()
+                .get(header::CONTENT_RANGE)?
+                .to_str()
+                .ok()?;
+            let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+            let (begin, _) = range.split_once('-')?;
+            Some((
+                begin.trim().parse::<u64>().ok()?,
+                total.trim().parse::<u64>().ok()?,
+            ))
+        };
+        let wrong = || FetchError::Range {
+            url: shown.clone(),
+            offset: 0,
+        };
+        let expected = match part {
+            true => Some(range().ok_or_else(wrong)?),
+            false => None,
+        };
+        // Without ranges a whole small file will do.
+        let most = match expected {
+            Some((begin, total)) => total.saturating_sub(begin).min(count),
+            None => MAX_TAIL,
+        };
+        let bytes = read_bounded(response, &shown, most as usize).await?;
+        match expected {
+            Some((begin, total)) if begin + bytes.len() as u64 == total => {
+                Ok(Tail { total, bytes })
+            }
+            Some(_) => Err(wrong()),
+            None => Ok(Tail {
+                total: bytes.len() as u64,
+                bytes,
+            }),
+        }
+    }
+
+    /// Where the answer for a URL is kept: beside the resolver's own buckets.
+    fn entry(&self, url: &url::Url) -> CacheEntry {
+        let digest = unheck_base::Digest::of(url.as_str().as_bytes()).hex();
+        CacheEntry::new(
+            self.cache.root().join("unheck-project"),
+            format!("{digest}.msgpack"),
+        )
+    }
+}
+
+/// Where an index whose simple pages are below `…/simple` has its project JSON.
+fn project_url(index: &str, name: &str, version: Option<&str>) -> Option<url::Url> {
+    let mut url = url::Url::parse(index).ok()?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    let base = path.strip_suffix("/simple")?.to_owned();
+    url.set_path(&base);
+    {
+        let mut segments = url.path_segments_mut().ok()?;
+        segments.pop_if_empty().push("pypi").push(name);
+        if let Some(version) = version {
+            segments.push(version);
+        }
+        segments.push("json");
+    }
+    Some(url)
+}
+
+fn add(page: &mut IndexPage, package: &PackageName, index: &IndexUrl, format: MetadataFormat) {
+    let MetadataFormat::Simple(archive) = format else {
+        return;
+    };
+    if page.index.is_none() {
+        page.index = Some(bare_url(index.url()));
+    }
+    if page.status.is_none() {
+        let status = archive.project_status();
+        page.status = word(&status.status).map(|word| {
+            let reason = status.reason.as_ref();
+            (word.to_owned(), reason.map(|reason| reason.to_string()))
+        });
+    }
+    for datum in OwnedArchive::deserialize(&archive) {
+        for (filename, file) in datum.files.all(package) {
+            let Ok(url) = file.url.to_url() else {
+                continue;
+            };
+            let version = match &filename {
+                DistFilename::WheelFilename(wheel) => wheel.version.to_string(),
+                DistFilename::SourceDistFilename(sdist) => sdist.version.to_string(),
+            };
+            page.files.push(IndexFile {
+                filename: file.filename.to_string(),
+                version,
+                url: bare_url(&url),
+                size: file.size,
+                upload_time: file.upload_time_utc_ms.and_then(timestamp),
+                yanked: file.yanked.and_then(|yanked| reason(&yanked)),
+                requires_python: file
+                    .requires_python
+                    .map(|specifiers| specifiers.to_string()),
+            });
+        }
+    }
+}
+
+fn reason(yanked: &Yanked) -> Option<String> {
+    match yanked {
+        Yanked::Bool(false) => None,
+        Yanked::Bool(true) => Some(String::new()),
+        Yanked::Reason(text) => Some(text.to_string()),
+    }
+}
+
+fn word(status: &ArchivedStatus) -> Option<&'static str> {
+    match status {
+        ArchivedStatus::Active => None,
+        ArchivedStatus::Archived => Some("archived"),
+        ArchivedStatus::Quarantined => Some("quarantined"),
+        ArchivedStatus::Deprecated => Some("deprecated"),
+    }
+}
+
+fn status(error: &uv_client::Error) -> Option<u16> {
+    match error.kind() {
+        ErrorKind::WrappedReqwestError(_, error) => error.status().map(|status| status.as_u16()),
+        _ => None,
+    }
+}
+
+async fn bounded(response: reqwest::Response, shown: &str) -> Result<String, FetchError> {
+    let bytes = read_bounded(response, shown, MAX_PROJECT).await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+async fn read_bounded(
+    response: reqwest::Response,
+    shown: &str,
+    most: usize,
+) -> Result<Vec<u8>, FetchError> {
+    let mut bytes = Vec::new();
+    let mut body = response.bytes_stream();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| FetchError::Transport {
+            url: shown.to_owned(),
+            transient: true,
+            cause: Cause::of(&error),
+        })?;
+        if bytes.len() + chunk.len() > most {
+            let cause = Cause::text(format!("it is longer than {most} bytes"));
+            return Err(FetchError::Transport {
+                url: shown.to_owned(),
+                transient: false,
+                cause,
+            });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+async fn file_tail(url: &url::Url, count: u64) -> Result<Tail, FetchError> {
+    let failed = |error: &std::io::Error| FetchError::Transport {
+        url: bare_url(url),
+        transient: false,
+        cause: Cause::of(error),
+    };
+    let path = url
+        .to_file_path()
+        .map_err(|()| FetchError::Url { url: bare_url(url) })?;
+    let mut file = tokio::fs::File::open(&path)
+        .await
+        .map_err(|error| failed(&error))?;
+    let total = file.metadata().await.map_err(|error| failed(&error))?.len();
+    let from = total.saturating_sub(count);
+    file.seek(std::io::SeekFrom::Start(from))
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut bytes = Vec::new();
+    file.take(count)
+        .read_to_end(&mut bytes)
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(Tail { total, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn project_json_is_beside_the_simple_pages() {
+        for (index, expected) in [
+            (
+                "https://x.test/simple",
+                Some("https://x.test/pypi/a-b/json"),
+            ),
+            (
+                "https://x.test/root/pypi/simple/",
+                Some("https://x.test/root/pypi/pypi/a-b/json"),
+            ),
+            ("https://x.test/files", None),
+        ] {
+            let url = project_url(index, "a-b", None).map(String::from);
+            assert_eq!(url.as_deref(), expected, "{index}");
+        }
+        let url = project_url("https://x.test/simple", "a", Some("1.0/../x")).map(String::from);
+        assert_eq!(
+            url.as_deref(),
+            Some("https://x.test/pypi/a/1.0%2F..%2Fx/json")
+        );
+    }
+}

@@ -136,7 +136,10 @@ impl Search<'_> {
             .position(|(candidate, _)| candidate.distribution == name);
         let at = match at {
             Some(at) => {
-                self.found[at].0.evidence.push(evidence);
+                let known = &mut self.found[at].0.evidence;
+                if !known.contains(&evidence) {
+                    known.push(evidence);
+                }
                 at
             }
             None => {
@@ -348,6 +351,20 @@ impl Search<'_> {
     /// Strongest first; of equal ones the better used first.
     fn ranked(self) -> Vec<Candidate> {
         let mut found = self.found;
+        let by_hand =
+            |candidate: &Candidate| matches!(candidate.evidence[0], Evidence::Hand { .. });
+        if found.iter().any(|(candidate, _)| by_hand(candidate)) {
+            // Debian's name of a binding is not the index's: that is why there is a row.
+            let table = self.knowledge.table;
+            let is_binding = |name: &str| {
+                table
+                    .distribution(name)
+                    .is_some_and(|known| known.is_binding)
+            };
+            found.retain(|(candidate, _)| {
+                by_hand(candidate) || !is_binding(&candidate.distribution)
+            });
+        }
         // The order of a row of the hand-written table is its answer, so the sort must be stable.
         found.sort_by_key(|(candidate, dependents)| {
             let by_hand = matches!(candidate.evidence[0], Evidence::Hand { .. });

@@ -158,10 +158,8 @@ impl Inquiry<'_> {
                 return;
             }
             let file = self.page(&name).and_then(|page| {
-                page.newest()
-                    .into_iter()
-                    .find(|file| file.is_wheel())
-                    .cloned()
+                let wheels = page.newest().into_iter().filter(|file| file.is_wheel());
+                wheels.max_by_key(|file| suits(&file.filename)).cloned()
             });
             let Some(file) = file else {
                 continue;
@@ -466,6 +464,16 @@ impl Inquiry<'_> {
             .extend(module.filter(|module| !candidate.provides.contains(module)));
         warnings.retain(|warning| !candidate.warnings.contains(warning));
         candidate.warnings.extend(warnings);
+    }
+}
+
+/// How well a wheel suits Linux: wheels of one version may differ in their modules.
+fn suits(filename: &str) -> u8 {
+    match filename {
+        _ if filename.ends_with("-any.whl") => 3,
+        _ if filename.contains("linux_") && filename.contains("x86_64") => 2,
+        _ if filename.contains("linux") => 1,
+        _ => 0,
     }
 }
 

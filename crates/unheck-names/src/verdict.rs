@@ -44,8 +44,11 @@ pub fn judge(facts: &Facts<'_>, now: i64) -> Vec<Warning> {
     if shim.is_none() {
         warnings.extend(placeholder(facts));
     }
+    // What a shim's owner says is what the shim shows.
+    if shim.is_none() {
+        warnings.extend(deprecated(facts));
+    }
     warnings.extend(shim);
-    warnings.extend(deprecated(facts));
     warnings.extend(vulnerable(facts, now));
     if let Some(status) = facts.page.and_then(|page| page.status.as_ref())
         && status.state != "active"
@@ -202,7 +205,7 @@ fn says_instead(summary: &str, own: &str) -> Option<Option<String>> {
     let instead = lower.contains("instead") && told.is_some();
     let says = BEGINS.iter().any(|words| lower.starts_with(words))
         || SAYS.iter().any(|words| lower.contains(words));
-    (instead || says).then(|| told.or_else(|| after(&["to", "by", "of", "for"])))
+    (instead || says).then(|| told.or_else(|| after(&["to", "by"])))
 }
 
 fn vulnerable(facts: &Facts<'_>, now: i64) -> Option<Warning> {

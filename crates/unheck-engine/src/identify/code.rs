@@ -321,7 +321,7 @@ fn requirement_names(text: &str) -> BTreeSet<String> {
     let lines = text.lines().map(str::trim);
     let named = lines.filter(|line| {
         line.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && !line.contains("://") | line.contains(" @ ")
+            && (!line.contains("://") || line.contains(" @ "))
     });
     named
         .filter_map(requirement)

@@ -224,7 +224,12 @@ fn render(answer: &Answer, verbose: bool) -> String {
     } else {
         1
     };
-    for candidate in answer.candidates.iter().take(shown) {
+    for (at, candidate) in answer.candidates.iter().take(shown).enumerate() {
+        if at > 0 && !verbose {
+            // The evidence is that of the first one, or weaker.
+            lines.push(format!("  or {}", clean(&candidate.distribution)));
+            continue;
+        }
         lines.extend(candidate_lines(
             &label,
             verdict,

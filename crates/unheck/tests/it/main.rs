@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod errors;
 mod help;
+mod identify;
 mod kit;
 mod questions;
 mod schema;

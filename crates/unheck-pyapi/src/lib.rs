@@ -6,6 +6,7 @@
 //! question is answered for Linux: branches for other platforms are marked or skipped. Start at
 //! [`parse()`], then [`imports()`], [`references()`], [`native_names`] and [`facts()`].
 
+pub mod api;
 mod complete;
 mod depth;
 mod facts;

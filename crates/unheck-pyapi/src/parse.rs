@@ -22,6 +22,7 @@ const SHALLOW: usize = 60;
 #[derive(Debug)]
 pub struct Parsed {
     module: ModModule,
+    text: String,
     line_starts: Vec<u32>,
     depth: usize,
     /// What is wrong with the syntax, by place; empty for a good file. Python 2 files and
@@ -93,6 +94,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
     });
     Ok(Parsed {
         module,
+        text,
         line_starts,
         depth,
         errors,
@@ -103,6 +105,13 @@ impl Parsed {
     /// The statements of the module.
     pub(crate) fn body(&self) -> &[Stmt] {
         &self.module.body
+    }
+
+    /// The source between two offsets.
+    pub(crate) fn source(&self, from: u32, to: u32) -> &str {
+        self.text
+            .get(from as usize..to as usize)
+            .unwrap_or_default()
     }
 
     /// The line of an offset, counted from 1.

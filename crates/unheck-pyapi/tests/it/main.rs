@@ -5,6 +5,7 @@
     reason = "a test that cannot set up its input fails"
 )]
 
+mod api_shape;
 mod facts;
 mod graph;
 mod imports;

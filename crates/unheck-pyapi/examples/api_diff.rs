@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use unheck_pyapi::api::{DiffOptions, Files, Target, Tree, diff};
+use unheck_pyapi::api::{Code, DiffOptions, Files, Target, Tree, breaks, deprecated, diff};
 
 /// A directory, read file by file.
 struct Directory {
@@ -66,14 +66,21 @@ fn main() -> std::io::Result<()> {
             .map(ToString::to_string)
             .unwrap_or_default();
         println!(
-            "{:?}\t{}\t{}\t{}\t{witness}\t{advice}\t{at}",
-            change.severity, change.rule, change.api, change.detail
+            "{:?}\t{}\t{}\t{}\t{witness}\t{advice}\t{at}\t{}",
+            change.severity, change.rule, change.api, change.detail, change.defined
         );
     }
     let files: BTreeMap<String, Vec<u8>> = code
         .iter()
         .map(|path| Ok((path.clone(), fs_err::read(path)?)))
         .collect::<std::io::Result<_>>()?;
+    let code = Code::read(&files, target);
+    for found in breaks(&code, &old, &new) {
+        println!("USE\t{found:?}");
+    }
+    for found in deprecated(&code, &old) {
+        println!("OLD\t{found:?}");
+    }
     println!(
         "{} changes, {} added, {} + {} modules, {} left out, read {read:.2?}, total {total:.2?}, {} programs",
         difference.changes.len(),

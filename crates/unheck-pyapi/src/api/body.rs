@@ -14,6 +14,7 @@ use super::deprecation;
 use super::lower::Lower;
 use super::model::{Forward, Function, Store, Term};
 use super::term::{message, substituted, term};
+use super::value::reason;
 
 /// How many results of one function are kept.
 const MAX_RESULTS: usize = 8;
@@ -31,7 +32,7 @@ pub(crate) struct Body<'l, 'a> {
     returns: usize,
     pub(crate) function: Function,
     pub(crate) stores: Vec<Store>,
-    /// Hash of the calls that set attributes with computed names.
+    /// Not 0 where attributes with computed names are set; equal for equal reasons.
     pub(crate) open: u64,
 }
 
@@ -348,7 +349,7 @@ impl<'l, 'a> Body<'l, 'a> {
                     let line = self.lower.line(object);
                     self.store(Name::new(name.value.to_str()), line, Term::Unknown, None);
                 }
-                None => self.open = self.function.line.into(),
+                None => self.open = reason(&self.function.name),
             }
         }
         // `self.__dict__.update(…)`
@@ -358,7 +359,7 @@ impl<'l, 'a> Body<'l, 'a> {
             && *dict == *"__dict__"
             && object.dotted().is_some()
         {
-            self.open = 1;
+            self.open = reason(&self.function.name);
         }
         let Some(kwarg) = self.kwarg.clone() else {
             return;
@@ -382,7 +383,6 @@ impl<'l, 'a> Body<'l, 'a> {
             let named = arguments.keywords.iter();
             self.function.forwards.push(Forward {
                 callee: if has_star { Term::Unknown } else { callee },
-                positional: arguments.args.len(),
                 named: named
                     .filter_map(|keyword| keyword.arg.as_ref().map(|name| name.id.clone()))
                     .collect(),

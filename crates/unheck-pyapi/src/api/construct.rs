@@ -68,7 +68,7 @@ impl Resolver<'_> {
                 }
                 Ancestor::Outside(name) if builtins::has_plain_constructor(name) => {}
                 Ancestor::Outside(name) if builtins::is_exception(name) => {
-                    return Some(Signature::anything());
+                    return Some(exception());
                 }
                 Ancestor::Outside(name) if **name == *"typing.NamedTuple" => {
                     return self.named_tuple(class);
@@ -316,5 +316,27 @@ fn functional(class: &Class) -> Signature {
     });
     Signature {
         parameters: parameters.collect(),
+    }
+}
+
+/// `BaseException(*args)`: no names.
+pub(crate) fn exception() -> Signature {
+    Signature {
+        parameters: vec![Parameter {
+            name: Name::new_static("args"),
+            kind: ParameterKind::VarPositional,
+            default: None,
+        }],
+    }
+}
+
+/// The same for comparing: people give an exception one message.
+pub(crate) fn exception_in_use() -> Signature {
+    Signature {
+        parameters: vec![Parameter {
+            name: Name::new_static("message"),
+            kind: ParameterKind::PositionalOnly,
+            default: Some("None".into()),
+        }],
     }
 }

@@ -46,6 +46,7 @@ pub fn diff(old: &Tree, new: &Tree, options: DiffOptions) -> Difference {
         new: &new,
         options,
         seen: BTreeSet::new(),
+        lost: BTreeSet::new(),
         changes: Vec::new(),
     };
     differ.run();
@@ -71,6 +72,8 @@ pub(crate) struct Differ<'d, 't> {
     pub(crate) options: DiffOptions,
     /// Old definitions, and members of such, that are done.
     pub(crate) seen: BTreeSet<(Definition, Name)>,
+    /// Members that were told as lost.
+    pub(crate) lost: BTreeSet<(ClassId, Name)>,
     pub(crate) changes: Vec<Change>,
 }
 

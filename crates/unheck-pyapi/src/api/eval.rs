@@ -217,7 +217,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn subscripted(&self, value: Value) -> Vec<Value> {
+    pub(crate) fn subscripted(&self, value: Value) -> Vec<Value> {
         match value {
             // `Generic[T]`
             Value::Class(_) => vec![value],

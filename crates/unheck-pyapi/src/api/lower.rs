@@ -93,12 +93,11 @@ impl Lower<'_> {
             Expr::UnaryOp(not) if not.op == ruff_python_ast::UnaryOp::Not => {
                 Some(!self.truth(&not.operand)?)
             }
-            _ => match term(test).last()?.as_str() {
-                "PY2" | "IS_PY2" | "_PY2" => Some(false),
-                "PY3" | "IS_PY3" | "_PY3" => Some(true),
+            _ => match term(test).last().map(Name::as_str) {
+                Some("PY2" | "IS_PY2" | "_PY2") => Some(false),
+                Some("PY3" | "IS_PY3" | "_PY3") => Some(true),
                 _ => self.platform.truth(test),
-            }
-            .or_else(|| self.platform.truth(test)),
+            },
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruff_python_ast::name::Name;
 
 use super::change::Location;
+use super::construct::{exception, exception_in_use};
 use super::decorators::Kind;
 use super::diff::{Differ, NOBODY, Side};
 use super::model::Bound;
@@ -66,10 +67,7 @@ impl<'t> Differ<'_, 't> {
         self.constructors(path, (old, was), (new, is));
         let members = self.member_names(old);
         for (name, owner) in members {
-            let key = (Definition::Class(owner), name.clone());
-            if !self.seen.contains(&key) {
-                self.member(path, (old, owner), new, &name);
-            }
+            self.member(path, (old, owner), new, &name);
         }
     }
 
@@ -105,6 +103,10 @@ impl<'t> Differ<'_, 't> {
         let (Some(before), Some(after)) = (self.old.constructor(old), self.new.constructor(new))
         else {
             return;
+        };
+        let before = match before == exception() {
+            true => exception_in_use(),
+            false => before,
         };
         // An inherited constructor is reported for the class that has it.
         let owner = self.constructor_owner(self.old, old);
@@ -193,32 +195,52 @@ impl<'t> Differ<'_, 't> {
         let Some(&before) = before.last() else {
             return;
         };
-        let after = self.new.class_attribute(new, name, (true, 0));
-        let api = format!(
-            "{}.{name}",
-            self.path_of(owner).unwrap_or_else(|| path.to_owned())
-        );
         let key = (Definition::Class(owner), name.clone());
-        match after {
-            Ok(after) => {
+        let is_first = !self.seen.contains(&key);
+        let own = self.path_of(owner).unwrap_or_else(|| path.to_owned());
+        match self.new.class_attribute(new, name, (true, 0)) {
+            Ok(after) if is_first => {
                 self.seen.insert(key);
                 if let Some(&after) = after.last() {
-                    self.compare_members(&api, (old, before), (new, after));
+                    self.compare_members(&format!("{own}.{name}"), (old, before), (new, after));
                 }
             }
-            Err(Lookup::Found(_)) => {}
-            Err(Lookup::Absent(_)) => {
-                self.seen.insert(key);
-                self.lost_member(&api, before);
-            }
-            Err(Lookup::Open(why)) => {
+            Ok(_) | Err(Lookup::Found(_)) => {}
+            Err(lookup) => {
                 let nobody = self.old.class_attribute(old, NOBODY, (true, 0));
-                if matches!(nobody, Err(Lookup::Open(before)) if before == why) {
-                    self.seen.insert(key);
+                let is_lost =
+                    matches!(lookup, Lookup::Absent(_)) || nobody.is_err_and(|open| open == lookup);
+                // What the class that defines it has still is lost for this class alone.
+                let (class, api) = match self.kept_by_owner(owner, name) {
+                    true => (old, format!("{path}.{name}")),
+                    false => (owner, format!("{own}.{name}")),
+                };
+                if is_lost && self.lost.insert((class, name.clone())) {
                     self.lost_member(&api, before);
                 }
             }
         }
+    }
+
+    /// Whether the class that defines a member is still there and has it.
+    fn kept_by_owner(&self, owner: ClassId, name: &Name) -> bool {
+        let Some((module, class)) = self.path_of(owner).and_then(|path| {
+            path.rsplit_once('.')
+                .map(|(module, class)| (module.to_owned(), class.to_owned()))
+        }) else {
+            return false;
+        };
+        let Some(at) = self.new.tree.find(&module) else {
+            return false;
+        };
+        self.new
+            .member(at, &class)
+            .values()
+            .iter()
+            .any(|value| match value {
+                Value::Class(class) => self.new.class_attribute(*class, name, (true, 0)).is_ok(),
+                _ => false,
+            })
     }
 
     fn lost_member(&mut self, api: &str, before: Member<'t>) {

@@ -28,6 +28,7 @@ mod shape;
 mod surface;
 mod term;
 mod tree;
+mod uses;
 mod value;
 
 pub use change::{Bump, Change, ChangeKind, Location, Rule, Severity, rules};
@@ -35,3 +36,4 @@ pub use diff::{DiffOptions, Difference, diff};
 pub use files::Files;
 pub use shape::{BindError, Effect, Parameter, ParameterKind, Shape, Signature, compare, shapes};
 pub use tree::{LeftOut, Target, Tree};
+pub use uses::{Code, Tier, Use, breaks, deprecated, touched};

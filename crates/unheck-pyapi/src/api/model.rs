@@ -168,10 +168,8 @@ pub(crate) struct Function {
 
 /// A call that passes `**kwargs` on.
 #[derive(Debug)]
-#[expect(dead_code, reason = "followed by the check of uses")]
 pub(crate) struct Forward {
     pub(crate) callee: Term,
-    pub(crate) positional: usize,
     pub(crate) named: Vec<Name>,
 }
 

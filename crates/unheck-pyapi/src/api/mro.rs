@@ -171,15 +171,9 @@ impl<'t> Resolver<'t> {
         }
         for name in ["__getattr__", "__getattribute__"] {
             for member in self.own(id, name, false) {
-                if let Member::Binding(_, module, binding) = member
-                    && of_instance
-                {
-                    open ^= match binding.what {
-                        Bound::Function(function) => {
-                            self.module(module).functions[function as usize].hash
-                        }
-                        _ => reason(name),
-                    };
+                if matches!(member, Member::Binding(..)) && of_instance {
+                    // The body may change: what it answers for computed names is not read.
+                    open ^= reason(&format!("{}.{name}", class.name));
                 }
             }
         }

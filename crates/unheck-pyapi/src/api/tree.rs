@@ -28,6 +28,8 @@ pub struct Tree {
     pub(crate) index: BTreeMap<Name, u32>,
     /// Stubs beside source files whose names are not all known otherwise.
     pub(crate) stubs: BTreeMap<u32, Arc<Module>>,
+    /// The first module that came with [`Tree::with`].
+    pub(crate) users_from: u32,
     /// What was not read.
     pub left_out: Vec<LeftOut>,
 }
@@ -70,6 +72,7 @@ impl Tree {
     #[must_use]
     pub fn with(&self, other: &Self) -> Self {
         let mut both = self.clone();
+        both.users_from = self.modules.len() as u32;
         for (at, module) in other.modules.iter().enumerate() {
             let index = both.modules.len() as u32;
             both.modules.push(Arc::clone(module));

@@ -5,7 +5,9 @@
     reason = "a test that cannot set up its input fails"
 )]
 
+mod api_diff;
 mod api_shape;
+mod api_uses;
 mod facts;
 mod graph;
 mod imports;

@@ -20,6 +20,9 @@ use super::value::{ClassId, FunctionId, Lookup, Receiver, Value};
 /// A name that no library has: what is found under it shows how open a module is.
 pub(crate) const NOBODY: &str = "unheck_nobody_has_this";
 
+/// Nobody gives so many arguments by place; what changes behind is told, but breaks nothing.
+const MAX_PLACES: usize = 8;
+
 /// What is compared beyond names and calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DiffOptions {
@@ -538,6 +541,10 @@ impl<'t> Differ<'_, 't> {
                 self.add("argument-reaches-other", path, (was, Some(is)), |change| {
                     change.witness = Some(format!("{path}{witness}"));
                     change.detail = format!("argument {} reached `{old}`, now `{new}`", place + 1);
+                    if place >= MAX_PLACES {
+                        change.severity = Severity::Soft;
+                        change.breaking = false;
+                    }
                 });
             }
             None => {}
@@ -654,7 +661,39 @@ impl<'t> Differ<'_, 't> {
             advice: None,
         };
         fill(&mut change);
+        if change.breaking
+            && let Some(package) = self.internal(path)
+        {
+            change.severity = Severity::Soft;
+            change.breaking = false;
+            change.detail = format!(
+                "{} (inside `{package}`, whose public names are above it)",
+                change.detail
+            );
+        }
         self.changes.push(change);
+    }
+
+    /// The package `core`, `internal` or the like that a path is inside of, where the package above
+    /// takes names out of it: what is not taken is not meant for users.
+    fn internal<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let names = ["core", "internal", "internals", "impl", "vendor", "compat"];
+        let (top, rest) = path.split_once('.')?;
+        let (second, _) = rest.split_once('.')?;
+        let package = &path[..top.len() + 1 + second.len()];
+        let at = self.old.tree.find(top)?;
+        let inside = self.old.tree.find(package)?;
+        if !names.contains(&second) || !self.old.module(inside).is_package {
+            return None;
+        }
+        let below = format!("{package}.");
+        let is_from = |name: &Name| **name == *package || name.starts_with(&below);
+        let module = self.old.module(at);
+        let taken = module.bindings.iter().any(|binding| match &binding.what {
+            Bound::From(from, ..) => is_from(from),
+            _ => false,
+        });
+        (taken || module.stars.iter().any(is_from)).then_some(package)
     }
 
     /// The name under which a class is known to users, private ones by where they are.
@@ -697,6 +736,7 @@ fn is_noise(path: &str) -> bool {
     is_short
         || is_named.contains(&lower.as_str())
         || lower.contains("commit_id")
+        || lower.contains("revision")
         || !is_public_module(path)
 }
 

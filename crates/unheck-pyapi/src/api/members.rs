@@ -13,7 +13,7 @@ use super::model::Bound;
 use super::mro::{Ancestor, Member};
 use super::resolve::Resolver;
 use super::surface::Definition;
-use super::value::{ClassId, FunctionId, Lookup, Receiver, Value};
+use super::value::{ANYTHING, ClassId, FunctionId, Lookup, Receiver, Value};
 
 /// Methods of Python's protocols that users reach by syntax.
 const PROTOCOL: [&str; 16] = [
@@ -208,8 +208,8 @@ impl<'t> Differ<'_, 't> {
             Ok(_) | Err(Lookup::Found(_)) => {}
             Err(lookup) => {
                 let nobody = self.old.class_attribute(old, NOBODY, (true, 0));
-                let is_lost =
-                    matches!(lookup, Lookup::Absent(_)) || nobody.is_err_and(|open| open == lookup);
+                let is_lost = matches!(lookup, Lookup::Absent(_))
+                    || lookup != Lookup::Open(ANYTHING) && nobody.is_err_and(|open| open == lookup);
                 // What the class that defines it has still is lost for this class alone.
                 let (class, api) = match self.kept_by_owner(owner, name) {
                     true => (old, format!("{path}.{name}")),

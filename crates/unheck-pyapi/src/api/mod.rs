@@ -6,6 +6,7 @@
 //! Start at [`Tree::read`], then [`diff()`] and [`breaks`].
 
 mod annotate;
+mod behaviour;
 mod body;
 mod builtins;
 mod calls;
@@ -31,6 +32,7 @@ mod tree;
 mod uses;
 mod value;
 
+pub use behaviour::{Behaviour, behaviour_uses, behaviours, known_behaviours};
 pub use change::{Bump, Change, ChangeKind, Location, Rule, Severity, rules};
 pub use diff::{DiffOptions, Difference, diff};
 pub use files::Files;

@@ -10,7 +10,7 @@ use super::decorators::Kind;
 use super::eval::Scope;
 use super::model::{Binding, Bound, Class, Store, Term};
 use super::resolve::{Import, Resolver};
-use super::value::{ClassId, FunctionId, Lookup, Receiver, Value, reason, tidy};
+use super::value::{ANYTHING, ClassId, FunctionId, Lookup, Receiver, Value, reason, tidy};
 
 /// One class in the order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,6 +189,7 @@ impl<'t> Resolver<'t> {
     ) -> Result<Vec<Member<'t>>, Lookup> {
         let mro = self.mro(id);
         let mut open = 0_u64;
+        let mut is_outside = false;
         for ancestor in mro.ancestors.iter().skip(skip) {
             match ancestor {
                 Ancestor::Inside(class) => {
@@ -201,9 +202,12 @@ impl<'t> Resolver<'t> {
                 Ancestor::Outside(outside) => match builtins::has(outside, name) {
                     Some(true) => return Err(Lookup::Found(vec![Value::Unknown])),
                     Some(false) => {}
-                    None => open ^= reason(outside),
+                    None => is_outside = true,
                 },
             }
+        }
+        if is_outside {
+            return Err(Lookup::Open(ANYTHING));
         }
         if builtins::has("object", name) == Some(true) {
             return Err(Lookup::Found(vec![Value::Unknown]));

@@ -42,6 +42,9 @@ pub(crate) enum Value {
     Unknown,
 }
 
+/// A reason that is never the same twice: a base outside may have the name by itself.
+pub(crate) const ANYTHING: u64 = u64::MAX;
+
 /// The answer to "what is this name of that".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lookup {

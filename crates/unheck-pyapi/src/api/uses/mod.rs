@@ -21,6 +21,7 @@ use self::check::{Checks, Outcome, Target as Checked};
 use self::statement::walk;
 use super::resolve::Resolver;
 use super::tree::Tree;
+use super::value::ANYTHING;
 
 /// How sure a use is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,7 +71,8 @@ pub fn breaks(code: &Code, old: &Tree, new: &Tree) -> Vec<Use> {
             let tier = match &new_check.outcome {
                 Outcome::Fails => Tier::Proven,
                 Outcome::MayFail => Tier::Possible,
-                Outcome::Open(why) if *why == open => match old_check.is_called {
+                Outcome::Open(why) if *why == open && open != ANYTHING => match old_check.is_called
+                {
                     true => Tier::Proven,
                     false => Tier::Possible,
                 },

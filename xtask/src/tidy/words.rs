@@ -57,6 +57,9 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
+/// A table whose rows cite the pages of other projects, with how such a row begins.
+const CITED: (&str, &str) = ("crates/unheck-pyapi/rules/behaviour.toml", "link = ");
+
 /// Hosts of specifications and documents, and names that no network has (RFC 2606, RFC 6761).
 const DOCUMENTS: &[&str] = &[
     "datatracker.ietf.org",
@@ -104,6 +107,9 @@ pub(super) fn check(tree: &Tree, found: &mut Vec<Violation>) {
                     .for_each(|(word, instead)| say(format!("has `{word}`: {instead}")));
             }
             places(line).for_each(|home| say(format!("has a path of somebody's home: `{home}`")));
+            if path == CITED.0 && line.starts_with(CITED.1) {
+                continue;
+            }
             hosts(path, line).for_each(|host| {
                 say(format!(
                     "names the host `{host}`: take it from the configuration"
@@ -249,6 +255,16 @@ mod tests {
             "a.py:5: names the host `pypi.org`: take it from the configuration",
         ];
         assert_eq!(found(check, &[("a.py", text)]), expected);
+    }
+
+    #[test]
+    fn only_the_rows_of_the_citing_table_may_name_pages() {
+        let text =
+            "link = \"https://click.somewhere.net/changes\"\nwhat = \"https://x.somewhere.net\"\n";
+        let expected = [
+            "crates/unheck-pyapi/rules/behaviour.toml:2: names the host `x.somewhere.net`: take it from the configuration",
+        ];
+        assert_eq!(found(check, &[(CITED.0, text)]), expected);
     }
 
     #[test]

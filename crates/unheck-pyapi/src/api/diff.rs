@@ -4,13 +4,14 @@
 //! definition by definition, classes member by member (in `members`). One change is reported for
 //! one definition, under its shortest path.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::name::Name;
 
 use super::change::{Change, Location, Severity, rule};
 use super::decorators::Kind;
 use super::model::{Bound, Term};
+use super::mro::Ancestor;
 use super::resolve::{Resolver, find};
 use super::shape::{Effect, Signature, compare};
 use super::surface::{Definition, Surface, is_public_module, rank, surface};
@@ -49,6 +50,7 @@ pub fn diff(old: &Tree, new: &Tree, options: DiffOptions) -> Difference {
         new: &new,
         options,
         seen: BTreeSet::new(),
+        class_names: BTreeMap::new(),
         lost: BTreeSet::new(),
         changes: Vec::new(),
     };
@@ -75,6 +77,8 @@ pub(crate) struct Differ<'d, 't> {
     pub(crate) options: DiffOptions,
     /// Old definitions, and members of such, that are done.
     pub(crate) seen: BTreeSet<(Definition, Name)>,
+    /// What users call each class.
+    class_names: BTreeMap<ClassId, String>,
     /// Members that were told as lost.
     pub(crate) lost: BTreeSet<(ClassId, Name)>,
     pub(crate) changes: Vec<Change>,
@@ -88,6 +92,7 @@ pub(crate) struct Side {
 
 impl<'t> Differ<'_, 't> {
     fn run(&mut self) {
+        self.name_classes();
         let removed = self.removed_modules();
         let definitions: Vec<(Definition, Vec<String>)> = self
             .old_surface
@@ -696,14 +701,34 @@ impl<'t> Differ<'_, 't> {
         (taken || module.stars.iter().any(is_from)).then_some(package)
     }
 
-    /// The name under which a class is known to users, private ones by where they are.
+    /// The name under which users know a class: its own path, or that of a class that is derived
+    /// from it where that is shorter, as `pandas.DataFrame` is for its base deep inside.
     pub(crate) fn path_of(&self, class: ClassId) -> Option<String> {
-        let paths = self
-            .old_surface
-            .by_definition
-            .get(&Definition::Class(class))?;
-        let best = paths.iter().min_by(|a, b| rank(a).cmp(&rank(b)))?;
-        Some(best.clone())
+        self.class_names.get(&class).cloned()
+    }
+
+    fn name_classes(&mut self) {
+        let mut names: BTreeMap<ClassId, String> = BTreeMap::new();
+        for (definition, paths) in &self.old_surface.by_definition {
+            let (Definition::Class(class), Some(path)) = (definition, paths.first()) else {
+                continue;
+            };
+            for ancestor in &self.old.mro(*class).ancestors {
+                let Ancestor::Inside(base) = ancestor else {
+                    continue;
+                };
+                let depth = |path: &str| (self.internal(path).is_some(), path.matches('.').count());
+                let is_own = base == class;
+                let is_better = names.get(base).is_none_or(|known| {
+                    let order = depth(path).cmp(&depth(known));
+                    order.is_lt() || order.is_eq() && is_own
+                });
+                if is_better {
+                    names.insert(*base, path.clone());
+                }
+            }
+        }
+        self.class_names = names;
     }
 }
 

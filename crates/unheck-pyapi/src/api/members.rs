@@ -224,17 +224,18 @@ impl<'t> Differ<'_, 't> {
 
     /// Whether the class that defines a member is still there and has it.
     fn kept_by_owner(&self, owner: ClassId, name: &Name) -> bool {
-        let Some((module, class)) = self.path_of(owner).and_then(|path| {
-            path.rsplit_once('.')
-                .map(|(module, class)| (module.to_owned(), class.to_owned()))
-        }) else {
+        let paths = self
+            .old_surface
+            .by_definition
+            .get(&Definition::Class(owner));
+        let Some((module, class)) = paths.and_then(|paths| paths.first()?.rsplit_once('.')) else {
             return false;
         };
-        let Some(at) = self.new.tree.find(&module) else {
+        let Some(at) = self.new.tree.find(module) else {
             return false;
         };
         self.new
-            .member(at, &class)
+            .member(at, class)
             .values()
             .iter()
             .any(|value| match value {

@@ -220,6 +220,9 @@ impl<'t> Resolver<'t> {
         }
         let mut values = Vec::new();
         let mut open = 0;
+        let is_imported = alternatives
+            .iter()
+            .any(|binding| matches!(binding.what, Bound::From(..)));
         for binding in alternatives {
             match self.binding_value(at, binding, typing) {
                 Lookup::Found(found) => values.extend(found),
@@ -229,6 +232,8 @@ impl<'t> Resolver<'t> {
         }
         match (values.is_empty(), open) {
             (false, _) => Lookup::Found(tidy(values)),
+            // An import that works is there, however it does.
+            (true, 0) if is_imported => Lookup::Found(vec![Value::Unknown]),
             (true, 0) => Lookup::Absent(None),
             (true, why) => Lookup::Open(why),
         }

@@ -73,6 +73,8 @@ pub enum Fault {
     Chunked,
     /// The connection is closed without an answer.
     Close,
+    /// No answer comes; the connection stays open until the client leaves.
+    Hang,
     /// This many bytes of the body, then this pause, and so on.
     Slow(usize, Duration),
 }
@@ -441,6 +443,10 @@ fn answer(stream: &TcpStream, shared: &Shared, request: &Request) -> std::io::Re
     let fault = next_fault(shared, &request.path);
     let ready = match &fault {
         Some(Fault::Close) => return Ok(false),
+        Some(Fault::Hang) => {
+            pause(shared, Duration::from_secs(3600));
+            return Ok(false);
+        }
         Some(Fault::Status(status)) => Some(Response::status(*status)),
         Some(Fault::RetryAfter(status, seconds)) => {
             Some(Response::status(*status).header("retry-after", seconds.to_string()))

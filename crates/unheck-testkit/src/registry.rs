@@ -3,7 +3,7 @@
 //! Strict where registries are: digests are checked, a manifest needs its blobs, a chunk must
 //! continue where the last one ended. It knows SHA-256 only. Read [`Registry`] first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -23,6 +23,20 @@ pub struct RegistryOptions {
     pub delete: bool,
     /// Upload locations are absolute URLs; else paths. Both carry a query.
     pub absolute_locations: bool,
+    /// Upload locations begin with this instead, such as `http://127.0.0.1:1`.
+    pub location_base: Option<String>,
+    /// Blobs are not given, a redirect to this and the path is.
+    pub blob_redirect: Option<String>,
+    /// Where challenges say that tokens are; else `/token` of the registry itself.
+    pub realm: Option<String>,
+    /// A token is good for so many requests, whatever its `expires_in` says.
+    pub token_uses: Option<u32>,
+    /// The `expires_in` of tokens, in seconds.
+    pub token_life: u64,
+    /// A chunk takes so many bytes at most; the rest has to come again.
+    pub take: Option<usize>,
+    /// The `OCI-Chunk-Min-Length` of uploads; smaller chunks are refused unless they are the last.
+    pub min_chunk: Option<usize>,
 }
 
 /// How a client shows who it is.
@@ -57,8 +71,13 @@ struct State {
     /// Repository and tag → digest.
     tags: BTreeMap<(String, String), String>,
     uploads: BTreeMap<String, Vec<u8>>,
-    /// Token → its scope.
-    tokens: BTreeMap<String, String>,
+    /// Token → its scope, and the requests that it is still good for.
+    tokens: BTreeMap<String, (String, Option<u32>)>,
+    /// Bytes that the next chunks take before they fail.
+    cuts: VecDeque<usize>,
+    /// The answer to requests that open an upload, instead of the right one.
+    opening: Option<Response>,
+    overstates: bool,
     count: u64,
 }
 
@@ -70,6 +89,13 @@ impl Default for RegistryOptions {
             mount: true,
             delete: true,
             absolute_locations: false,
+            location_base: None,
+            blob_redirect: None,
+            realm: None,
+            token_uses: None,
+            token_life: 300,
+            take: None,
+            min_chunk: None,
         }
     }
 }
@@ -84,6 +110,9 @@ impl Registry {
             tags: BTreeMap::new(),
             uploads: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            cuts: VecDeque::new(),
+            opening: None,
+            overstates: false,
             count: 0,
         };
         let state = Arc::new(Mutex::new(state));
@@ -124,6 +153,37 @@ impl Registry {
         let state = lock(&self.state);
         let mine = state.blobs.keys().filter(|(known, _)| known == repository);
         mine.map(|(_, digest)| digest.clone()).collect()
+    }
+
+    /// The next chunk keeps so many of its bytes and is answered by status 500. Called again, it is
+    /// about the chunk after that.
+    pub fn cut_chunk(&self, bytes: usize) {
+        lock(&self.state).cuts.push_back(bytes);
+    }
+
+    /// All requests that open an upload are answered so.
+    pub fn answer_uploads(&self, answer: Option<Response>) {
+        lock(&self.state).opening = answer;
+    }
+
+    /// Whether the registry says of each upload that it has 99,999 bytes of it.
+    pub fn overstate(&self, yes: bool) {
+        lock(&self.state).overstates = yes;
+    }
+
+    /// Forgets all uploads that are under way.
+    pub fn lose_uploads(&self) {
+        lock(&self.state).uploads.clear();
+    }
+
+    /// How many uploads are under way.
+    pub fn open_uploads(&self) -> usize {
+        lock(&self.state).uploads.len()
+    }
+
+    /// Forgets all tokens.
+    pub fn revoke_tokens(&self) {
+        lock(&self.state).tokens.clear();
     }
 
     /// Puts a blob as if it had been pushed; its digest.
@@ -191,7 +251,7 @@ impl State {
     }
 
     /// The 401 or 403 answer, where the request may not go on.
-    fn refused(&self, request: &Request, repository: &str) -> Option<Response> {
+    fn refused(&mut self, request: &Request, repository: &str) -> Option<Response> {
         let given = request.header("authorization");
         match &self.options.auth {
             Auth::None => None,
@@ -204,8 +264,14 @@ impl State {
                 let read = matches!(request.method.as_str(), "GET" | "HEAD");
                 let action = if read { "pull" } else { "push" };
                 let token = given.and_then(|given| given.strip_prefix("Bearer "));
-                let scope = token.and_then(|token| self.tokens.get(token));
-                let fits = scope.is_some_and(|scope| {
+                let known = token.and_then(|token| self.tokens.get_mut(token));
+                let fits = known.is_some_and(|(scope, uses)| {
+                    if let Some(left) = uses {
+                        if *left == 0 {
+                            return false;
+                        }
+                        *left -= 1;
+                    }
                     repository.is_empty()
                         || scope.split(' ').any(|one| {
                             let actions = one.strip_prefix(&format!("repository:{repository}:"));
@@ -221,8 +287,9 @@ impl State {
                     true => String::new(),
                     false => format!(",scope=\"repository:{repository}:{actions}\""),
                 };
-                let challenge =
-                    format!("Bearer realm=\"http://{host}/token\",service=\"test\"{scope}");
+                let own = format!("http://{host}/token");
+                let realm = self.options.realm.as_deref().unwrap_or(&own);
+                let challenge = format!("Bearer realm=\"{realm}\",service=\"test\"{scope}");
                 Some(error(401, "UNAUTHORIZED", "no token").header("www-authenticate", challenge))
             }
         }
@@ -251,8 +318,10 @@ impl State {
         }
         self.count += 1;
         let token = format!("token{}", self.count);
-        self.tokens.insert(token.clone(), scope);
-        json_response(&json!({ "token": token, "access_token": token, "expires_in": 300 }))
+        let uses = self.options.token_uses;
+        self.tokens.insert(token.clone(), (scope, uses));
+        let life = self.options.token_life;
+        json_response(&json!({ "token": token, "access_token": token, "expires_in": life }))
     }
 
     fn blob(&mut self, method: &str, name: &str, digest: &str) -> Response {
@@ -260,10 +329,13 @@ impl State {
         let Some(bytes) = self.blobs.get(&key).cloned() else {
             return error(404, "BLOB_UNKNOWN", digest);
         };
-        match method {
-            "GET" | "HEAD" => Response::bytes("application/octet-stream", bytes)
+        match (method, &self.options.blob_redirect) {
+            ("GET", Some(base)) => {
+                Response::status(307).header("location", format!("{base}/v2/{name}/blobs/{digest}"))
+            }
+            ("GET" | "HEAD", _) => Response::bytes("application/octet-stream", bytes)
                 .header("docker-content-digest", digest),
-            "DELETE" if self.options.delete => {
+            ("DELETE", _) if self.options.delete => {
                 self.blobs.remove(&key);
                 Response::status(202)
             }
@@ -291,11 +363,17 @@ impl State {
                 if start.is_some_and(|start| start.parse() != Ok(so_far)) {
                     return self.progress(request, 416, name, id);
                 }
+                let cut = self.cuts.pop_front();
+                let most = cut.or(self.options.take).unwrap_or(usize::MAX);
+                let taken = &request.body[..request.body.len().min(most)];
                 self.uploads
                     .entry(id.into())
                     .or_default()
-                    .extend_from_slice(&request.body);
-                self.progress(request, 202, name, id)
+                    .extend_from_slice(taken);
+                match cut {
+                    Some(_) => error(500, "UNKNOWN", "the disk went away"),
+                    None => self.progress(request, 202, name, id),
+                }
             }
             "PUT" => {
                 let mut bytes = self.uploads.get(id).cloned().unwrap_or_default();
@@ -311,6 +389,9 @@ impl State {
     }
 
     fn start_upload(&mut self, request: &Request, name: &str) -> Response {
+        if let Some(answer) = &self.opening {
+            return answer.clone();
+        }
         if let (Some(digest), true) = (request.parameter("mount"), self.options.mount) {
             let from = request.parameter("from");
             let found = self.blobs.iter().find(|((repository, known), _)| {
@@ -332,12 +413,20 @@ impl State {
 
     fn progress(&self, request: &Request, status: u16, name: &str, id: &str) -> Response {
         let host = request.header("host").unwrap_or("localhost");
-        let size = self.uploads.get(id).map_or(0, Vec::len);
-        let base = match self.options.absolute_locations {
-            true => format!("http://{host}"),
-            false => String::new(),
+        let size = match self.overstates {
+            true => 99_999,
+            false => self.uploads.get(id).map_or(0, Vec::len),
         };
-        Response::status(status)
+        let base = match (&self.options.location_base, self.options.absolute_locations) {
+            (Some(base), _) => base.clone(),
+            (None, true) => format!("http://{host}"),
+            (None, false) => String::new(),
+        };
+        let answer = match self.options.min_chunk {
+            Some(min) => Response::status(status).header("oci-chunk-min-length", min.to_string()),
+            None => Response::status(status),
+        };
+        answer
             .header(
                 "location",
                 format!("{base}/v2/{name}/blobs/uploads/{id}?_state=s{size}"),

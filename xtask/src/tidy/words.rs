@@ -43,8 +43,16 @@ const SERVERS: &[&str] = &[
     concat!("static", ".crates.io"),
 ];
 
-/// Places that need one of them, by file: the addresses that are used where nothing is configured,
-/// and the name that `Cargo.lock` has for a registry.
+const HUB: [&str; 3] = [
+    "crates/unheck-registry/src/reference.rs",
+    "crates/unheck-registry/src/credentials.rs",
+    "crates/unheck-registry/src/auth.rs",
+];
+const HUB_SERVER: &str = concat!("registry-1", ".docker.io");
+
+/// Places that need one of them, by file: the addresses that are used where nothing is configured, the name that
+/// `Cargo.lock` has for a registry, and those of the registry that a reference without a host means, which its
+/// grammar fixes.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("crates/unheck/src/apt.rs", concat!("deb", ".debian.org")),
     (
@@ -55,6 +63,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "crates/unheck-engine/src/sdist/cargo/lockfile.rs",
         concat!("index", ".crates.io"),
     ),
+    (HUB[0], HUB_SERVER),
+    (HUB[1], HUB_SERVER),
+    (HUB[1], "index.docker.io"),
+    (HUB[2], HUB_SERVER),
 ];
 
 /// A table whose rows cite the pages of other projects, with how such a row begins.

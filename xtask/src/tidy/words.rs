@@ -74,6 +74,7 @@ const CITED: (&str, &str) = ("crates/unheck-pyapi/rules/behaviour.toml", "link =
 
 /// Hosts of specifications and documents, and names that no network has (RFC 2606, RFC 6761).
 const DOCUMENTS: &[&str] = &[
+    "cyclonedx.org",
     "datatracker.ietf.org",
     "docs.python.org",
     "docs.rs",

@@ -15,6 +15,10 @@ pub enum Stage {
     Write,
     /// Running what was built in the sandbox.
     Verify,
+    /// Bringing an image from a registry.
+    Pull,
+    /// Bringing an image to a registry.
+    Push,
 }
 
 impl Stage {
@@ -26,6 +30,8 @@ impl Stage {
             Self::Assemble => "assembling",
             Self::Write => "writing",
             Self::Verify => "verifying",
+            Self::Pull => "pulling",
+            Self::Push => "pushing",
         }
     }
 }

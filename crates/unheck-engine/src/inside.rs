@@ -41,6 +41,8 @@ pub struct Inside {
     pub platform: String,
     /// The project's name, from the image's title.
     pub project: Option<String>,
+    /// The project's version, from the image's label.
+    pub version: Option<String>,
     /// The lock that it was made from, where unheck made it.
     pub lock: Option<Lock>,
     /// Its list of what was left out.
@@ -190,6 +192,7 @@ fn look_form(described: Described) -> Inside {
     Inside {
         platform: manifest.platform.to_string(),
         project: Some(manifest.project),
+        version: None,
         lock: Some(lock),
         left_out,
         layers: vec![layer],
@@ -214,15 +217,17 @@ fn look_image(opened: &Opened, image: &OpenedImage) -> Result<Inside, InsideErro
     let left_out = seen.lists.iter().find(|(path, _)| is_left_out_list(path));
     let left_out = left_out.map(|(_, bytes)| LeftOutList::read(&String::from_utf8_lossy(bytes)));
     let platform = format!("{}/{}", image.platform.os, image.platform.architecture);
-    let title = image
-        .config
-        .config
-        .labels
-        .get("org.opencontainers.image.title");
+    let label = |name: &str| {
+        let labels = &image.config.config.labels;
+        labels
+            .get(&format!("org.opencontainers.image.{name}"))
+            .cloned()
+    };
     let files = owned(&seen, lock.as_ref(), &platform);
     Ok(Inside {
         platform,
-        project: title.cloned(),
+        project: label("title"),
+        version: label("version"),
         lock,
         left_out,
         layers,

@@ -5,6 +5,7 @@
 
 pub mod assemble;
 pub mod backend;
+pub mod bom;
 pub mod build;
 pub mod check;
 pub mod close;
@@ -26,6 +27,7 @@ pub mod locker;
 pub mod net;
 pub mod platform;
 pub mod provider;
+pub mod publish;
 pub mod roots;
 pub mod run;
 pub mod scan;

@@ -321,6 +321,22 @@ impl Net {
         Ok(digests[0])
     }
 
+    /// Brings files into the store by a transport of the caller's, who has looked whether the network is
+    /// switched off.
+    ///
+    /// # Errors
+    /// [`NetError`], with all failures.
+    pub(crate) fn fetch_by(
+        &self,
+        transport: &dyn Transport,
+        wants: &[unheck_store::fetch::Want],
+    ) -> Result<(), NetError> {
+        let told = |event: FetchEvent<'_>| self.progress(&event);
+        let fetched = fetch_all(&self.store, transport, wants, &self.options, &told);
+        self.runtime.block_on(fetched)?;
+        Ok(())
+    }
+
     fn progress(&self, event: &FetchEvent<'_>) {
         let label = event.label;
         match event.what {

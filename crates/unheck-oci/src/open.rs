@@ -486,6 +486,20 @@ impl Opened {
         })
     }
 
+    /// Where the bytes of a blob are, for whoever reads it from the middle; they are not verified.
+    ///
+    /// # Errors
+    /// It is missing, unreadable or of another size.
+    pub fn place(&self, descriptor: &Descriptor) -> Result<Place, OpenError> {
+        Ok(match self.blob(descriptor)?.source {
+            Source::File(SpanReader { file, span }) => Place::File {
+                file,
+                offset: span.offset,
+            },
+            Source::Bytes(bytes) => Place::Bytes(bytes.into_inner()),
+        })
+    }
+
     /// All of a blob, verified.
     ///
     /// # Errors
@@ -679,6 +693,20 @@ impl Source {
             Self::Bytes(bytes) => bytes.get_ref().len() as u64,
         }
     }
+}
+
+/// Where the bytes of a blob are.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In a file.
+    File {
+        /// The file; its position is not used.
+        file: Arc<std::fs::File>,
+        /// The blob's first byte in it.
+        offset: u64,
+    },
+    /// In memory.
+    Bytes(Vec<u8>),
 }
 
 /// Reads a blob and verifies it: the read that would give its last byte fails with

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use unheck_base::Digest;
 
 use crate::image::{
-    CONFIG, CONTAINERD_NAME, Config, Descriptor, INDEX, Index, MANIFEST, Manifest, Platform,
-    REF_NAME, canonical_json,
+    BlobKind, CONFIG, CONTAINERD_NAME, Config, Descriptor, INDEX, Index, MANIFEST, Manifest,
+    Platform, REF_NAME, canonical_json,
 };
 use crate::layer::Layer;
 use crate::tar_writer::{BLOCK, padding, plain_header};
@@ -130,11 +130,7 @@ pub fn plan(images: &Images) -> Result<Plan, PlanError> {
         documents.push((root.digest, bytes));
     }
     if let Some(name) = &images.name {
-        root.annotations = [
-            (REF_NAME.to_owned(), name.tag.clone()),
-            (CONTAINERD_NAME.to_owned(), name.full()),
-        ]
-        .into();
+        root.annotations = name.annotations();
     }
     let mut seen = BTreeSet::new();
     documents.retain(|(digest, _)| seen.insert(*digest));
@@ -193,6 +189,15 @@ fn docker_manifest(
     config: Digest,
     name: Option<&ImageName>,
 ) -> Result<Vec<u8>, PlanError> {
+    let layers = image.layers.iter().map(|layer| layer.digest).collect();
+    docker_entry(config, layers, name)
+}
+
+fn docker_entry(
+    config: Digest,
+    layers: Vec<Digest>,
+    name: Option<&ImageName>,
+) -> Result<Vec<u8>, PlanError> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct DockerImage {
@@ -200,11 +205,10 @@ fn docker_manifest(
         repo_tags: Vec<String>,
         layers: Vec<String>,
     }
-    let layers = image.layers.iter().map(|layer| blob_name(layer.digest));
     let entry = DockerImage {
         config: blob_name(config),
         repo_tags: name.map(ImageName::to_string).into_iter().collect(),
-        layers: layers.collect(),
+        layers: layers.into_iter().map(blob_name).collect(),
     };
     Ok(canonical_json(&[entry])?)
 }
@@ -219,6 +223,49 @@ impl Plan {
     /// platforms.
     pub fn digest(&self) -> Digest {
         self.root.digest
+    }
+
+    /// An image that somebody else made, byte for byte: `root` with the documents below it (manifests and
+    /// indexes), and the other blobs with their sizes in bytes, configs among them.
+    ///
+    /// The `manifest.json` for old versions of docker is that of the first manifest.
+    ///
+    /// # Errors
+    /// A document is not the manifest that it should be, or none of them is one.
+    pub fn taken_over(
+        root: Descriptor,
+        documents: Vec<(Descriptor, Vec<u8>)>,
+        blobs: Vec<(Digest, u64)>,
+        name: Option<&ImageName>,
+    ) -> Result<Self, PlanError> {
+        let is_manifest = |one: &&(Descriptor, Vec<u8>)| one.0.kind() == BlobKind::Manifest;
+        let manifests: Vec<Descriptor> = documents
+            .iter()
+            .filter(is_manifest)
+            .map(|(descriptor, _)| descriptor.clone())
+            .collect();
+        let (_, first) = documents
+            .iter()
+            .find(is_manifest)
+            .ok_or(PlanError::NoImage)?;
+        let first: Manifest = serde_json::from_slice(first)?;
+        let layers = first.layers.iter().map(|layer| layer.digest).collect();
+        let docker_manifest = docker_entry(first.config.digest, layers, name)?;
+        let mut root = root;
+        if let Some(name) = name {
+            root.annotations = name.annotations();
+        }
+        let bytes = documents
+            .into_iter()
+            .map(|(descriptor, bytes)| (descriptor.digest, bytes));
+        Ok(Self {
+            index_json: canonical_json(&Index::new(vec![root.clone()]))?,
+            root,
+            manifests,
+            layers: blobs,
+            documents: bytes.collect(),
+            docker_manifest,
+        })
     }
 
     /// The one descriptor in `index.json`.
@@ -319,6 +366,15 @@ impl ImageName {
     /// The tag; `latest` where none was given.
     pub fn tag(&self) -> &str {
         &self.tag
+    }
+
+    /// The annotations by which loaders name an image.
+    fn annotations(&self) -> BTreeMap<String, String> {
+        [
+            (REF_NAME.to_owned(), self.tag.clone()),
+            (CONTAINERD_NAME.to_owned(), self.full()),
+        ]
+        .into()
     }
 
     /// With host and path, as containerd wants it: docker's default host where none is given.
@@ -436,6 +492,28 @@ mod tests {
         assert!(text.contains(annotations), "{text}");
         let docker = String::from_utf8(plan.docker_manifest.clone()).unwrap();
         assert!(docker.contains(r#""RepoTags":["web:1.0"]"#), "{docker}");
+    }
+
+    #[test]
+    fn an_image_of_others_is_taken_over_byte_for_byte() {
+        let own = plan(&images(vec![image("amd64", &["libc", "app"])])).unwrap();
+        let manifest = own.manifests()[0].clone();
+        let find = |digest| {
+            let found = own.documents().iter().find(|(known, _)| *known == digest);
+            found.unwrap().1.clone()
+        };
+        let config: Manifest = serde_json::from_slice(&find(manifest.digest)).unwrap();
+        let config = config.config;
+        let documents = vec![(manifest.clone(), find(manifest.digest))];
+        let mut blobs = own.layers().to_vec();
+        blobs.push((config.digest, config.size));
+        let name = "web:1.0".parse().unwrap();
+        let taken = Plan::taken_over(manifest.clone(), documents, blobs, Some(&name)).unwrap();
+        assert_eq!(taken.digest(), own.digest());
+        assert_eq!(taken.index_json(), own.index_json());
+        assert_eq!(taken.docker_manifest, own.docker_manifest);
+        let none = Plan::taken_over(manifest, Vec::new(), Vec::new(), None).unwrap_err();
+        assert_eq!(none.to_string(), "an image needs at least one platform");
     }
 
     #[test]

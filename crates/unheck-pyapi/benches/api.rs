@@ -22,14 +22,26 @@ fn library(modules: usize, is_second: bool) -> BTreeMap<String, String> {
         let mut text = String::from("import warnings\nfrom typing import Optional\n");
         for class in 0..6 {
             let _ = writeln!(text, "class C{module}x{class}:");
-            let _ = writeln!(text, "    def __init__(self, a, b=1, *, c=None): self.a = a");
+            let _ = writeln!(
+                text,
+                "    def __init__(self, a, b=1, *, c=None): self.a = a"
+            );
             for method in 0..12 {
                 if is_second && method == 11 && class % 2 == 0 {
                     continue;
                 }
-                let _ = writeln!(text, "    def m{method}(self, x, y=None, **kwargs) -> 'C{module}x{class}':");
-                let _ = writeln!(text, "        if x is None:\n            warnings.warn('x', FutureWarning)");
-                let _ = writeln!(text, "        for value in y or []:\n            x = x + value.z(y)[0]");
+                let _ = writeln!(
+                    text,
+                    "    def m{method}(self, x, y=None, **kwargs) -> 'C{module}x{class}':"
+                );
+                let _ = writeln!(
+                    text,
+                    "        if x is None:\n            warnings.warn('x', FutureWarning)"
+                );
+                let _ = writeln!(
+                    text,
+                    "        for value in y or []:\n            x = x + value.z(y)[0]"
+                );
                 let _ = writeln!(text, "        return C{module}x{class}(x, b=y)");
             }
         }
@@ -43,7 +55,10 @@ fn library(modules: usize, is_second: bool) -> BTreeMap<String, String> {
 fn program(modules: usize) -> BTreeMap<String, String> {
     let mut text = String::from("import lib\n");
     for module in 0..modules {
-        let _ = writeln!(text, "v{module} = lib.C{module}x0(1).m0(2)\nv{module}.m11(3)");
+        let _ = writeln!(
+            text,
+            "v{module} = lib.C{module}x0(1).m0(2)\nv{module}.m11(3)"
+        );
     }
     BTreeMap::from([("app.py".to_owned(), text)])
 }

@@ -389,7 +389,7 @@ mod tests {
             "zlib 1.2.13"
         );
         assert_eq!(
-            shown("libsqlite3.so.0", None, b"x\03.45.1\0SQLite format 3\0"),
+            shown("libsqlite3.so.0", None, b"x\x003.45.1\0SQLite format 3\0"),
             "sqlite 3.45.1"
         );
         assert_eq!(

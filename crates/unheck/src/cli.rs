@@ -7,9 +7,11 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use unheck_engine::bom::BillFormat;
 use unheck_engine::form::{Format, Libs};
 use unheck_engine::lock::Provider;
 use unheck_engine::platform::Platform;
+use unheck_engine::publish::Reference;
 use unheck_engine::steps::{Bytecode, TrimLevel};
 use unheck_engine::write::Compression;
 
@@ -61,6 +63,15 @@ pub(crate) enum Verb {
         after_help = "Example: unheck identify BS4 cv2 'scikit learn'\nExample: unheck identify --from-code src"
     )]
     Identify(IdentifyArgs),
+    /// Write a bill of materials of what was built: CycloneDX or SPDX
+    #[command(after_help = "Example: unheck sbom web.oci.tar -o web.cdx.json")]
+    Sbom(SbomArgs),
+    /// Bring an image to a registry
+    #[command(after_help = "Example: unheck push web.oci.tar registry.example/team/web:1.0")]
+    Push(PushArgs),
+    /// Bring an image from a registry into a file
+    #[command(after_help = "Example: unheck pull registry.example/team/web:1.0 -o web.oci.tar")]
+    Pull(PullArgs),
     /// Show or clean the cache of downloads and layers
     #[command(after_help = "Example: unheck cache prune --unused-for 7")]
     Cache(CacheArgs),
@@ -230,6 +241,28 @@ pub(crate) struct DebianArgs {
     pub(crate) allow_expired_suite: Vec<String>,
 }
 
+/// How registries are spoken to.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Registry")]
+pub(crate) struct RegistryArgs {
+    /// A registry, as host with port, that is spoken to over plain HTTP
+    #[arg(
+        long,
+        env = "UNHECK_INSECURE_REGISTRY",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    pub(crate) insecure_registry: Vec<String>,
+    /// A host that may have the login of a registry which names it as its token server
+    #[arg(
+        long,
+        env = "UNHECK_TOKEN_SERVER",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    pub(crate) token_server: Vec<String>,
+}
+
 /// Who provides the interpreter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProviderArg {
@@ -373,6 +406,23 @@ pub(crate) struct BuildArgs {
         help_heading = "Output"
     )]
     pub(crate) tag: Option<String>,
+    /// Write a bill of materials too: SPDX where the name ends in `.spdx.json`, else CycloneDX
+    #[arg(
+        long,
+        env = "UNHECK_SBOM",
+        value_name = "FILE",
+        help_heading = "Output"
+    )]
+    pub(crate) sbom: Option<PathBuf>,
+    /// Push the image to this reference when it is built; several times for several
+    #[arg(
+        long,
+        env = "UNHECK_PUSH",
+        value_delimiter = ',',
+        value_name = "REFERENCE",
+        help_heading = "Output"
+    )]
+    pub(crate) push: Vec<Reference>,
     /// Do not run what was built
     #[arg(long, env = "UNHECK_NO_VERIFY", value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub(crate) no_verify: bool,
@@ -385,6 +435,9 @@ pub(crate) struct BuildArgs {
     /// Take the lock as it is
     #[arg(long, env = "UNHECK_FROZEN", value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub(crate) frozen: bool,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 /// `unheck lock`.
@@ -404,7 +457,7 @@ pub(crate) struct LockArgs {
 /// `unheck run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// What `unheck build` made
+    /// What `unheck build` made, or a registry reference with its host
     pub(crate) artifact: PathBuf,
     /// Which image of several [default: this machine's]
     #[arg(long, env = "UNHECK_RUN_PLATFORM", value_name = "PLATFORM")]
@@ -421,13 +474,19 @@ pub(crate) struct RunArgs {
     /// Arguments of the entry point
     #[arg(last = true)]
     pub(crate) args: Vec<String>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 /// `unheck verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// What `unheck build` made
+    /// What `unheck build` made, or a registry reference with its host
     pub(crate) artifact: PathBuf,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 /// A level of x86-64 processors.
@@ -450,7 +509,7 @@ pub(crate) enum CpuArg {
 /// `unheck check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// What `unheck build` made
+    /// What `unheck build` made, or a registry reference with its host
     #[arg(required_unless_present_any = ["capture", "list"])]
     pub(crate) artifact: Option<PathBuf>,
     /// Where it is to run: a name such as `debian:12` (see `--list`), a captured profile `*.toml`, an image or a root directory
@@ -496,21 +555,27 @@ pub(crate) struct CheckArgs {
     /// Where Debian packages come from.
     #[command(flatten)]
     pub(crate) debian: DebianArgs,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 /// `unheck why`.
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
-    /// What `unheck build` made
+    /// What `unheck build` made, or a registry reference with its host
     pub(crate) artifact: PathBuf,
     /// A path or file name, a module, a library, a distribution or a Debian package, there or left out
     pub(crate) name: String,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 /// `unheck size`.
 #[derive(Debug, Args)]
 pub(crate) struct SizeArgs {
-    /// What `unheck build` made
+    /// What `unheck build` made, or a registry reference with its host
     pub(crate) artifact: PathBuf,
     /// Say too what an update from this artifact sends, layer by layer, and who grew
     #[arg(long, env = "UNHECK_AGAINST", value_name = "OTHER")]
@@ -518,6 +583,72 @@ pub(crate) struct SizeArgs {
     /// Write one self-contained page with a treemap that can be searched
     #[arg(long, env = "UNHECK_HTML", value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+}
+
+/// A format of bills of materials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BillArg {
+    /// CycloneDX 1.6 JSON
+    Cyclonedx,
+    /// SPDX 2.3 JSON
+    Spdx,
+}
+
+impl From<BillArg> for BillFormat {
+    fn from(format: BillArg) -> Self {
+        match format {
+            BillArg::Cyclonedx => Self::CycloneDx,
+            BillArg::Spdx => Self::Spdx,
+        }
+    }
+}
+
+/// `unheck sbom`.
+#[derive(Debug, Args)]
+pub(crate) struct SbomArgs {
+    /// What `unheck build` made, or a registry reference with its host
+    pub(crate) artifact: PathBuf,
+    /// In which format [default: SPDX where the output ends in `.spdx.json`, else CycloneDX]
+    #[arg(long, env = "UNHECK_FORMAT", value_enum)]
+    pub(crate) format: Option<BillArg>,
+    /// Where it goes [default: standard output]
+    #[arg(short, long, env = "UNHECK_OUTPUT", value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Which image of several
+    #[arg(long, env = "UNHECK_RUN_PLATFORM", value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+}
+
+/// `unheck push`.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// An image: what `unheck build` made, or an OCI archive or layout folder of others
+    pub(crate) artifact: PathBuf,
+    /// Where it goes: `[HOST[:PORT]/]NAME[:TAG]`; a name without host is Docker Hub's
+    #[arg(required = true, value_name = "REFERENCE")]
+    pub(crate) references: Vec<Reference>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+}
+
+/// `unheck pull`.
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// Which image: `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`; a name without host is Docker Hub's
+    pub(crate) reference: Reference,
+    /// Where it goes: an archive, or a layout folder where the name ends in `.oci` [default: NAME-TAG.oci.tar]
+    #[arg(short, long, env = "UNHECK_OUTPUT", value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 /// `unheck identify`.

@@ -52,6 +52,12 @@ pub(crate) enum CliError {
         #[source]
         source: unheck_deb::signature::KeyringError,
     },
+    /// The file of registry logins that the user names cannot be read.
+    #[error("cannot read the registry logins of `REGISTRY_AUTH_FILE`")]
+    ReadLogins(#[source] std::io::Error),
+    /// A file of registry logins is none.
+    #[error("cannot use the registry logins")]
+    Logins(#[source] unheck_registry::credentials::CredentialsError),
     /// The cache cannot be used.
     #[error("cannot use the cache")]
     Cache(#[source] unheck_store::StoreError),

@@ -13,6 +13,7 @@ mod settings;
 mod surroundings;
 mod ui;
 mod verbs;
+mod whole;
 
 use std::process::ExitCode;
 

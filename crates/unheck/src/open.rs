@@ -1,23 +1,26 @@
-//! Opens what a verb works with: [`session`] for a project, [`plain`] for an artifact.
+//! Opens what a verb works with: [`session`] for a project, [`plain`] and [`artifact()`] for an artifact.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use unheck_deb::signature::Keyring;
 use unheck_engine::credentials::IndexTransport;
 use unheck_engine::debian::Mirror;
-use unheck_engine::event::Reporter;
+use unheck_engine::event::{Reporter, Stage};
 use unheck_engine::input::{Mirrors, Project};
 use unheck_engine::net::Net;
+use unheck_engine::publish::{Pulled, Reference, pull};
 use unheck_engine::session::Session;
+use unheck_registry::{Access, Credentials};
 use unheck_resolve::{IndexSettings, Inputs, Source};
 use unheck_sandbox::HelperExe;
 use unheck_store::Store;
 
-use crate::cli::{Common, DebianArgs};
+use crate::cli::{Common, DebianArgs, RegistryArgs};
 use crate::failure::{CliError, Failure};
 use crate::settings::{Cache, Settings};
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Logins, Surroundings};
+use crate::verbs::Context;
 
 /// The store of a cache; made if it is not there.
 pub(crate) fn store(cache: &Cache) -> Result<Store, CliError> {
@@ -91,6 +94,83 @@ pub(crate) fn with_debian(
         .allow_expired
         .clone_from(&debian.allow_expired_suite);
     Ok(session)
+}
+
+/// An artifact that a verb was given: a file or directory, or an image that was pulled for it.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    path: PathBuf,
+    /// Keeps the layout of a pulled image in the store.
+    _pulled: Option<Pulled>,
+}
+
+impl Artifact {
+    /// Where it is on disk.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Opens what the user named. A text that is no file and begins with a registry's host is a reference, and
+/// its image is pulled into the store.
+pub(crate) fn artifact(
+    named: &Path,
+    registry: &RegistryArgs,
+    context: Context<'_>,
+) -> Result<Artifact, Box<Failure>> {
+    let local = || Artifact {
+        path: named.to_owned(),
+        _pulled: None,
+    };
+    let text = named.to_str().filter(|text| Reference::names_a_host(text));
+    let Some(text) = text.filter(|_| named.symlink_metadata().is_err()) else {
+        return Ok(local());
+    };
+    let Ok(reference) = text.parse::<Reference>() else {
+        return Ok(local());
+    };
+    let cache = Cache::find(context.common, context.surroundings)?;
+    let progress = context.ui.progress();
+    let session = plain(
+        &cache,
+        context.common.offline,
+        context.surroundings,
+        progress.clone(),
+    )?;
+    let access = access(registry, context.surroundings)?;
+    let pulled = session.stage(Stage::Pull, text, || pull(&session, &access, &reference));
+    progress.finish();
+    let pulled = pulled?;
+    Ok(Artifact {
+        path: pulled.path(),
+        _pulled: Some(pulled),
+    })
+}
+
+/// Logins and exceptions for registries.
+pub(crate) fn access(args: &RegistryArgs, surroundings: &Surroundings) -> Result<Access, CliError> {
+    let (files, needed) = match &surroundings.logins {
+        Logins::Only(file) => (std::slice::from_ref(file), true),
+        Logins::Usual(files) => (files.as_slice(), false),
+    };
+    let mut credentials = Credentials::default();
+    for file in files {
+        match fs_err::read(file) {
+            Ok(bytes) => credentials
+                .add_file(file, &bytes)
+                .map_err(CliError::Logins)?,
+            Err(error) if !needed && error.kind() == std::io::ErrorKind::NotFound => {}
+            // A home that is not one's own, as under sudo, holds no logins of one's own.
+            Err(error) if !needed && error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            Err(error) if !needed && error.kind() == std::io::ErrorKind::NotADirectory => {}
+            Err(error) => return Err(CliError::ReadLogins(error)),
+        }
+    }
+    Ok(Access {
+        credentials,
+        insecure: args.insecure_registry.iter().cloned().collect(),
+        token_servers: args.token_server.iter().cloned().collect(),
+    })
 }
 
 /// Debian's keys and those that the user names.

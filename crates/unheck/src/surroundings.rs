@@ -22,6 +22,45 @@ pub(crate) struct Surroundings {
     pub(crate) cargo_home: Option<PathBuf>,
     /// Where the host's apt keeps its sources.
     pub(crate) apt: PathBuf,
+    /// Where logins of registries may be.
+    pub(crate) logins: Logins,
+}
+
+/// The files of registry logins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Logins {
+    /// The user names one file (`REGISTRY_AUTH_FILE`): it must be there, and no other counts.
+    Only(PathBuf),
+    /// Where podman and docker keep theirs, in the order in which podman looks; any may be missing.
+    Usual(Vec<PathBuf>),
+}
+
+impl Default for Logins {
+    fn default() -> Self {
+        Self::Usual(Vec::new())
+    }
+}
+
+impl Logins {
+    /// By the rules of `containers-auth.json(5)` and of docker: `variable` gives the variables that
+    /// are paths.
+    fn of(variable: impl Fn(&str) -> Option<PathBuf>) -> Self {
+        if let Some(file) = variable("REGISTRY_AUTH_FILE") {
+            return Self::Only(file);
+        }
+        let home = variable("HOME");
+        let below_home = |below: &str| home.as_ref().map(|home| home.join(below));
+        let usual = [
+            variable("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
+            variable("XDG_CONFIG_HOME")
+                .or_else(|| below_home(".config"))
+                .map(|dir| dir.join("containers/auth.json")),
+            variable("DOCKER_CONFIG")
+                .or_else(|| below_home(".docker"))
+                .map(|dir| dir.join("config.json")),
+        ];
+        Self::Usual(usual.into_iter().flatten().collect())
+    }
 }
 
 impl Surroundings {
@@ -53,6 +92,42 @@ impl Surroundings {
             resolver: Environment(resolver),
             cargo_home: path("CARGO_HOME").or_else(|| Some(path("HOME")?.join(".cargo"))),
             apt: PathBuf::from("/etc/apt"),
+            logins: Logins::of(path),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_are_looked_for_where_podman_and_docker_keep_them() {
+        let of = |pairs: &[(&str, &str)]| {
+            let pairs: BTreeMap<&str, &str> = pairs.iter().copied().collect();
+            Logins::of(|name| pairs.get(name).map(PathBuf::from))
+        };
+        let usual = |paths: &[&str]| Logins::Usual(paths.iter().map(PathBuf::from).collect());
+        let home = ("HOME", "/h");
+        assert_eq!(
+            of(&[home]),
+            usual(&["/h/.config/containers/auth.json", "/h/.docker/config.json"])
+        );
+        assert_eq!(
+            of(&[
+                home,
+                ("XDG_RUNTIME_DIR", "/r"),
+                ("XDG_CONFIG_HOME", "/c"),
+                ("DOCKER_CONFIG", "/d")
+            ]),
+            usual(&[
+                "/r/containers/auth.json",
+                "/c/containers/auth.json",
+                "/d/config.json"
+            ])
+        );
+        let only = of(&[home, ("REGISTRY_AUTH_FILE", "/f")]);
+        assert_eq!(only, Logins::Only("/f".into()));
+        assert_eq!(of(&[]), usual(&[]));
     }
 }

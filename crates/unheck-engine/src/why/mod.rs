@@ -642,6 +642,7 @@ DEBS
         Inside {
             platform: "linux/amd64".to_owned(),
             project: Some("media".to_owned()),
+            version: None,
             lock: Some(lock),
             left_out: Some(LeftOutList::read(LEFT_OUT)),
             layers: Vec::new(),

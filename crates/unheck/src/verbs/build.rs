@@ -8,9 +8,12 @@ use unheck_engine::finding::Finding;
 use unheck_engine::form::{Format, Libs};
 use unheck_engine::input::app_files;
 use unheck_engine::locker::wants;
+use unheck_engine::publish::{PublishError, PushedImage};
 use unheck_engine::write::Sizes;
 
 use super::lock::{TargetJson, say, targets};
+use super::push::{push_to, references, say as say_pushed};
+use super::sbom::write_beside;
 use super::{Context, Opened, open};
 use crate::cli::BuildArgs;
 use crate::exit;
@@ -32,6 +35,8 @@ struct BuiltJson<'a> {
     locked: bool,
     platforms: Vec<PlatformJson<'a>>,
     findings: &'a [Finding],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pushed: &'a [PushedImage],
 }
 
 #[derive(Serialize)]
@@ -77,6 +82,13 @@ struct PlanJson {
 pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let opened = open(&args.choices, context)?;
     let request = opened.settings.build_request(args, &opened.project);
+    if !args.push.is_empty() && request.format != Format::Image {
+        return Err(PublishError::NoImage {
+            path: request.output,
+            format: request.format,
+        }
+        .into());
+    }
     if args.dry_run {
         return dry_run(&opened, &request, context);
     }
@@ -88,8 +100,20 @@ pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Box<Fa
     if context.ui.verbose {
         context.ui.say(&opened.progress.times());
     }
-    let path = built.image.path.display().to_string();
-    context.ui.data(&path, &BuiltJson::of(&built))?;
+    if let Some(output) = &args.sbom {
+        write_beside(&opened.session, &built.image.path, output, context.ui)?;
+    }
+    let mut text = built.image.path.display().to_string();
+    let mut pushed = Vec::new();
+    if !args.push.is_empty() {
+        let what = (built.image.path.as_path(), args.push.as_slice());
+        let done = push_to(&opened.session, what, &args.registry, context);
+        opened.progress.finish();
+        pushed = done?;
+        say_pushed(context.ui, &pushed);
+        text = references(&pushed);
+    }
+    context.ui.data(&text, &BuiltJson::of(&built, &pushed))?;
     Ok(exit::DONE)
 }
 
@@ -136,7 +160,7 @@ fn dry_run(
 }
 
 impl<'a> BuiltJson<'a> {
-    fn of(built: &'a Built) -> Self {
+    fn of(built: &'a Built, pushed: &'a [PushedImage]) -> Self {
         Self {
             format: built.format.name(),
             libs: built.libs.name(),
@@ -147,6 +171,7 @@ impl<'a> BuiltJson<'a> {
             locked: built.locked,
             platforms: built.platforms.iter().map(PlatformJson::of).collect(),
             findings: &built.findings,
+            pushed,
         }
     }
 }

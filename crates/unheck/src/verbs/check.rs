@@ -59,6 +59,8 @@ pub(super) fn check(args: &CheckArgs, context: Context<'_>) -> Result<u8, Box<Fa
     if let Some(path) = &args.capture {
         return capture(path, args, context);
     }
+    let named = args.artifact.clone().unwrap_or_default();
+    let artifact = crate::open::artifact(&named, &args.registry, context)?;
     let progress = context.ui.progress();
     let session = crate::open::with_debian(
         context.common,
@@ -67,14 +69,14 @@ pub(super) fn check(args: &CheckArgs, context: Context<'_>) -> Result<u8, Box<Fa
         progress.clone(),
     )?;
     let request = CheckRequest {
-        artifact: args.artifact.clone().unwrap_or_default(),
+        artifact: artifact.path().to_owned(),
         on: args.on.clone(),
         libs: args.libs.map(Libs::from),
         cpu: args.cpu.map(level),
         platforms: args.platform.clone(),
         ubuntu: args.ubuntu_mirror.as_deref().map(ubuntu).transpose()?,
     };
-    let detail = request.artifact.display().to_string();
+    let detail = named.display().to_string();
     let report = session.stage(Stage::Verify, &detail, || judge(&session, &request));
     progress.finish();
     let report = report?;

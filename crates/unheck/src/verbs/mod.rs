@@ -6,7 +6,10 @@ mod check;
 mod completions;
 mod identify;
 mod lock;
+mod pull;
+mod push;
 mod run;
+mod sbom;
 mod size;
 mod verify;
 mod why;
@@ -51,6 +54,9 @@ pub(crate) fn dispatch(
         Verb::Why(args) => why::why(args, context),
         Verb::Size(args) => size::size(args, context),
         Verb::Identify(args) => identify::identify(args, context),
+        Verb::Sbom(args) => sbom::sbom(args, context),
+        Verb::Push(args) => push::push(args, context),
+        Verb::Pull(args) => pull::pull(args, context),
         Verb::Cache(args) => cache::cache(&args.what, context),
         Verb::Completions(args) => completions::completions(args.shell, context),
     }

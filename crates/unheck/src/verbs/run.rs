@@ -13,6 +13,7 @@ use crate::failure::{CliError, Failure};
 use crate::settings::Cache;
 
 pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
+    let artifact = crate::open::artifact(&args.artifact, &args.registry, context)?;
     let cache = Cache::find(context.common, context.surroundings)?;
     // What runs has the terminal to itself, so no progress is shown.
     let reporter = std::sync::Arc::new(unheck_engine::event::Silent);
@@ -22,7 +23,7 @@ pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failur
         context.surroundings,
         reporter,
     )?;
-    if kind_of(&args.artifact).is_ok_and(|kind| kind != Format::Image) {
+    if kind_of(artifact.path()).is_ok_and(|kind| kind != Format::Image) {
         return start(args, &session);
     }
     let options = RunOptions {
@@ -36,7 +37,7 @@ pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failur
         },
         interactive: true,
     };
-    let ran = run_image(&session, &args.artifact, &options)?;
+    let ran = run_image(&session, artifact.path(), &options)?;
     Ok(u8::try_from(ran.code).unwrap_or(exit::NO))
 }
 

@@ -1,6 +1,5 @@
 //! `unheck size`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use unheck_engine::explain::{Class, Explain};
@@ -39,14 +38,22 @@ impl Explain for WritePageError {
 
 pub(super) fn size(args: &SizeArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let compare = args.against.is_some();
-    let measured = measure(&args.artifact, compare)?;
-    let other = match &args.against {
-        Some(path) => Some(measure(path, compare)?),
+    let open = |path: &Path| crate::open::artifact(path, &args.registry, context);
+    let artifact = open(&args.artifact)?;
+    let measured = measure(artifact.path(), compare)?;
+    let against = args.against.as_deref().map(open).transpose()?;
+    let other = match &against {
+        Some(other) => Some(measure(other.path(), compare)?),
         None => None,
     };
     let report = measured.report(other.as_ref());
     if let Some(path) = &args.html {
-        write(path, measured.page(other.as_ref()).as_bytes())?;
+        let page = measured.page(other.as_ref());
+        let failed = |source| WritePageError {
+            path: path.clone(),
+            source,
+        };
+        crate::whole::write(path, page.as_bytes()).map_err(failed)?;
         context.ui.say(&format!("page: {}", path.display()));
     }
     let parts: Vec<String> = report
@@ -56,25 +63,6 @@ pub(super) fn size(args: &SizeArgs, context: Context<'_>) -> Result<u8, Box<Fail
         .collect();
     context.ui.data(&parts.join("\n\n"), &report)?;
     Ok(exit::DONE)
-}
-
-/// Writes beside and renames: nobody sees half a page.
-fn write(path: &Path, page: &[u8]) -> Result<(), WritePageError> {
-    let failed = |source| WritePageError {
-        path: path.to_owned(),
-        source,
-    };
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let beside = PathBuf::from(name);
-    let written = fs_err::File::create(&beside)
-        .and_then(|mut file| file.write_all(page))
-        .and_then(|()| fs_err::rename(&beside, path));
-    written.map_err(|error| {
-        // What could not be written whole is of no use to anybody.
-        let _ = fs_err::remove_file(&beside);
-        failed(error)
-    })
 }
 
 fn render(one: &PlatformSize, all: bool) -> String {

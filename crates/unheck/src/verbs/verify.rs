@@ -20,6 +20,7 @@ struct VerifyJson<'a> {
 }
 
 pub(super) fn verify(args: &VerifyArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
+    let artifact = crate::open::artifact(&args.artifact, &args.registry, context)?;
     let cache = Cache::find(context.common, context.surroundings)?;
     let progress = context.ui.progress();
     let session = crate::open::plain(
@@ -30,7 +31,7 @@ pub(super) fn verify(args: &VerifyArgs, context: Context<'_>) -> Result<u8, Box<
     )?;
     let detail = args.artifact.display().to_string();
     let found = session.stage(Stage::Verify, &detail, || {
-        verify_artifact(&session, &args.artifact)
+        verify_artifact(&session, artifact.path())
     });
     progress.finish();
     let findings = found?;

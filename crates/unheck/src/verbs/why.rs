@@ -19,7 +19,8 @@ struct WhyJson<'a> {
 }
 
 pub(super) fn why(args: &WhyArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
-    let chains = ask(&args.artifact, &args.name)?;
+    let artifact = crate::open::artifact(&args.artifact, &args.registry, context)?;
+    let chains = ask(artifact.path(), &args.name)?;
     let several = chains
         .iter()
         .any(|chain| chain.platform != chains[0].platform);

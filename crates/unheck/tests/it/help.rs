@@ -5,7 +5,7 @@ use crate::kit::{Kit, PROJECT};
 #[test]
 fn help_is_as_documented() {
     let kit = Kit::new(PROJECT);
-    let verbs: [&[&str]; 14] = [
+    let verbs: [&[&str]; 17] = [
         &[],
         &["build"],
         &["lock"],
@@ -15,6 +15,9 @@ fn help_is_as_documented() {
         &["why"],
         &["size"],
         &["identify"],
+        &["sbom"],
+        &["push"],
+        &["pull"],
         &["cache"],
         &["cache", "dir"],
         &["cache", "size"],

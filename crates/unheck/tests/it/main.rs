@@ -7,4 +7,5 @@ mod help;
 mod identify;
 mod kit;
 mod questions;
+mod registry;
 mod schema;

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use crate::kit::{Ran, command, finish, text};
 
 /// Tool and package.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("runc", "runc"),
     ("podman", "podman"),
+    ("docker-registry", "docker-registry"),
     (EMULATOR, "qemu-user-static"),
 ];
 

@@ -1,0 +1,336 @@
+//! What is in an artifact, as a bill of materials. Start at [`bills`].
+//!
+//! Reads the artifact alone: its files, its `dist-info` directories, its package database, its objects and
+//! its lock. So a bill is true of what ships, and a build, an archive and a registry give the same one.
+
+mod debian;
+mod native;
+mod python;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rayon::prelude::*;
+use unheck_base::TreePath;
+use unheck_oci::open::{OpenError, open};
+use unheck_sbom::model::{Bom, Component, FileHash, Kind, SUBJECT};
+use unheck_sbom::{cyclonedx, purl, spdx_json};
+
+use crate::explain::{Class, Explain};
+use crate::form::{FormError, Format, kind_of, open_form};
+use crate::inside::{Inside, InsideError, look};
+use crate::lock::{Provider, Target};
+use crate::roots::{IndexNode, RootsError, from_image};
+use crate::session::Session;
+use crate::tree::Origin;
+use crate::verify::view::View;
+
+/// Longest file that is hashed: it is held in memory.
+const MAX_FILE: u64 = 2 << 30;
+/// Longest list and text that is read.
+const MAX_TEXT: u64 = 64 << 20;
+
+/// A format of bills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BillFormat {
+    /// CycloneDX 1.6 JSON.
+    CycloneDx,
+    /// SPDX 2.3 JSON.
+    Spdx,
+}
+
+impl BillFormat {
+    /// The media type of a bill.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::CycloneDx => cyclonedx::MEDIA_TYPE,
+            Self::Spdx => spdx_json::MEDIA_TYPE,
+        }
+    }
+
+    /// The format that a file's name asks for: SPDX where it ends in `.spdx.json`.
+    pub fn of_name(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match name.ends_with(".spdx.json") || name.ends_with(".spdx") {
+            true => Self::Spdx,
+            false => Self::CycloneDx,
+        }
+    }
+}
+
+impl FromStr for BillFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "cyclonedx" => Ok(Self::CycloneDx),
+            "spdx" => Ok(Self::Spdx),
+            other => Err(format!("`{other}` is neither `cyclonedx` nor `spdx`")),
+        }
+    }
+}
+
+/// The bill of one platform.
+#[derive(Debug, Clone)]
+pub struct Bill {
+    /// The platform, such as `linux/amd64`.
+    pub platform: String,
+    /// What is in it.
+    pub bom: Bom,
+    /// What could not be taken over or recognised, one line each.
+    pub notes: Vec<String>,
+}
+
+impl Bill {
+    /// The bill in a format. The same artifact gives the same bytes.
+    ///
+    /// # Errors
+    /// [`BomError::Json`].
+    pub fn document(&self, format: BillFormat) -> Result<Vec<u8>, BomError> {
+        let written = match format {
+            BillFormat::CycloneDx => cyclonedx::document(&self.bom),
+            BillFormat::Spdx => spdx_json::document(&self.bom),
+        };
+        written.map_err(BomError::Json)
+    }
+}
+
+/// There is no bill of an artifact.
+#[derive(Debug, thiserror::Error)]
+pub enum BomError {
+    /// It cannot be looked into.
+    #[error("cannot look into the artifact")]
+    Inside(#[from] InsideError),
+    /// It is no image that can be read.
+    #[error("cannot open the artifact `{path}`", path = path.display())]
+    Open {
+        /// The artifact.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<OpenError>,
+    },
+    /// It is a directory, archive or executable that cannot be read.
+    #[error("cannot open the artifact")]
+    Form(#[from] Box<FormError>),
+    /// Its layers cannot be unpacked.
+    #[error("cannot read the artifact's layers")]
+    Roots(#[from] RootsError),
+    /// A file of it cannot be read.
+    #[error("cannot read `{path}` of the artifact")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The bill cannot be written as JSON.
+    #[error("cannot write the bill as JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+impl Explain for BomError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Inside(error) => error.class(),
+            Self::Form(error) => error.class(),
+            Self::Roots(error) => error.class(),
+            Self::Open { .. } | Self::Read { .. } => Class::Input,
+            Self::Json(_) => Class::Bug,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Inside(error) => error.hints(),
+            Self::Form(error) => error.hints(),
+            Self::Roots(error) => error.hints(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// One bill for each platform of the artifact at `path`.
+///
+/// # Errors
+/// [`BomError`].
+pub fn bills(session: &Session, path: &Path) -> Result<Vec<Bill>, BomError> {
+    let insides = look(path)?;
+    if kind_of(path).is_ok_and(|kind| kind != Format::Image) {
+        let form = open_form(session.store(), path).map_err(Box::new)?;
+        let index = form.index().map_err(Box::new)?;
+        let view = View::new(vec![index], vec![form.root.clone()]);
+        let bills = insides
+            .iter()
+            .map(|inside| bill(inside, &view, Kind::Application));
+        return bills.collect();
+    }
+    let failed = |source| BomError::Open {
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
+    let opened = open(path).map_err(failed)?;
+    let images = opened.images().map_err(failed)?;
+    let mut bills = Vec::new();
+    for (inside, image) in insides.iter().zip(&images) {
+        let roots = from_image(session.store(), &opened, image)?;
+        bills.push(bill(inside, &View::of(&roots)?, Kind::Container)?);
+    }
+    Ok(bills)
+}
+
+/// Everything that the parts of a bill are made from.
+struct Work<'a> {
+    inside: &'a Inside,
+    view: &'a View,
+    target: Option<&'a Target>,
+    hashes: BTreeMap<TreePath, FileHash>,
+    /// The Debian release, such as `13`, where the artifact says so.
+    release: Option<String>,
+    bom: Bom,
+    notes: Vec<String>,
+}
+
+fn bill(inside: &Inside, view: &View, kind: Kind) -> Result<Bill, BomError> {
+    let lock = inside.lock.as_ref();
+    let target = lock.and_then(|lock| lock.target(inside.platform.parse().ok()?));
+    let subject = Component {
+        kind,
+        name: inside
+            .project
+            .clone()
+            .unwrap_or_else(|| "artifact".to_owned()),
+        version: inside.version.clone(),
+        properties: [("unheck:platform".to_owned(), inside.platform.clone())].into(),
+        ..Component::default()
+    };
+    let mut work = Work {
+        inside,
+        view,
+        target,
+        hashes: hashes(inside, view)?,
+        release: debian::release(view),
+        bom: Bom {
+            subject,
+            created: lock.map_or(0, |lock| lock.plan.epoch),
+            tool: ("unheck".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            components: BTreeMap::new(),
+            edges: BTreeMap::new(),
+        },
+        notes: Vec::new(),
+    };
+    debian::add(&mut work)?;
+    let interpreter = work.interpreter();
+    python::add(&mut work, interpreter.as_deref())?;
+    work.app(interpreter.as_deref());
+    work.bom.subject.files = work.files(|origin| matches!(origin, Origin::Generated(_)));
+    Ok(Bill {
+        platform: inside.platform.clone(),
+        bom: work.bom,
+        notes: work.notes,
+    })
+}
+
+/// The hashes of every file that is to be seen.
+fn hashes(inside: &Inside, view: &View) -> Result<BTreeMap<TreePath, FileHash>, BomError> {
+    let files: Vec<&TreePath> = inside
+        .files
+        .iter()
+        .filter(|(path, file)| {
+            file.link.is_none() && matches!(view.get(path), Some(IndexNode::File { .. }))
+        })
+        .map(|(path, _)| path)
+        .collect();
+    let hashed = files.into_par_iter().map(|path| {
+        let bytes = view.read(path, MAX_FILE).map_err(|source| BomError::Read {
+            path: path.to_string(),
+            source,
+        })?;
+        Ok((path.clone(), FileHash::of(&bytes)))
+    });
+    hashed.collect()
+}
+
+impl Work<'_> {
+    /// The files of some origins with their hashes.
+    fn files(&self, wanted: impl Fn(&Origin) -> bool) -> BTreeMap<String, FileHash> {
+        let mine = self
+            .inside
+            .files
+            .iter()
+            .filter(|(_, file)| wanted(&file.origin));
+        let hashed = mine.filter_map(|(path, _)| Some((path.to_string(), *self.hashes.get(path)?)));
+        hashed.collect()
+    }
+
+    /// A text file, where there is one that can be read.
+    fn text(&self, path: &str) -> Option<String> {
+        let path = self.view.resolve(&TreePath::new(path).ok()?)?;
+        let bytes = self.view.read(&path, MAX_TEXT).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The id of what runs the code: a Debian package that is there, or a component of its own.
+    fn interpreter(&mut self) -> Option<String> {
+        let target = self.target?;
+        let interpreter = &target.interpreter;
+        if interpreter.provider == Provider::Debian {
+            let minor: Vec<&str> = interpreter.version.split('.').take(2).collect();
+            let minor = minor.join(".");
+            let names = [
+                format!("python{minor}-minimal"),
+                format!("libpython{minor}-minimal"),
+            ];
+            return names
+                .iter()
+                .find_map(|name| debian::id(&self.bom, name))
+                .map(str::to_owned);
+        }
+        let archive = interpreter.archive.as_ref();
+        let provider = match interpreter.provider {
+            Provider::Standalone => "standalone",
+            Provider::Prefix => "prefix",
+            Provider::Debian => "debian",
+        };
+        let component = Component {
+            name: "python".to_owned(),
+            version: Some(interpreter.version.clone()),
+            purl: Some(purl::generic("python", Some(&interpreter.version))),
+            licence: unheck_sbom::licence::of_text("PSF-2.0"),
+            archive: archive.map(|wheel| wheel.hashes.sha256),
+            download: archive.and_then(|wheel| wheel.url.clone()),
+            files: self.files(|origin| *origin == Origin::Interpreter),
+            properties: [("unheck:provider".to_owned(), provider.to_owned())].into(),
+            ..Component::default()
+        };
+        let id = format!("interpreter:python@{}", interpreter.version);
+        Some(self.bom.add(&id, component))
+    }
+
+    /// The project's own files; the artifact needs them, they need what the project asks for.
+    fn app(&mut self, interpreter: Option<&str>) {
+        let files = self.files(|origin| *origin == Origin::App);
+        let name = self.bom.subject.name.clone();
+        let component = Component {
+            kind: Kind::Application,
+            name: name.clone(),
+            version: self.inside.version.clone(),
+            files,
+            ..Component::default()
+        };
+        let id = self.bom.add(&format!("app:{name}"), component);
+        self.bom.depend(SUBJECT, &id);
+        if let Some(interpreter) = interpreter {
+            self.bom.depend(&id, interpreter);
+        }
+        let roots = self.inside.lock.iter().flat_map(|lock| &lock.plan.roots);
+        for root in roots {
+            if let Some(needed) = python::id(&self.bom, root).map(str::to_owned) {
+                self.bom.depend(&id, &needed);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! `push`, `pull` and verbs that take references, against the registry of the test kit.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use unheck_testkit::registry::Auth;
+use unheck_testkit::{Registry, RegistryOptions};
+
+use crate::kit::{Kit, PROJECT, Ran};
+use crate::schema::check;
+
+/// A project that was built, and a registry beside it.
+struct World {
+    kit: Kit,
+    registry: Registry,
+    host: String,
+}
+
+impl World {
+    fn new(options: RegistryOptions) -> Self {
+        let kit = Kit::new(PROJECT);
+        let built = kit.build(&["-o", "a.oci.tar"]);
+        assert_eq!(built.code, 0, "{}", built.stderr);
+        let registry = Registry::start(options);
+        let host = registry.address();
+        Self {
+            kit,
+            registry,
+            host,
+        }
+    }
+
+    /// Runs a verb that may speak plain HTTP with the registry; `@/` stands for its host.
+    fn run(&self, words: &[&str]) -> Ran {
+        let words: Vec<String> = words
+            .iter()
+            .map(|word| match word.strip_prefix("@/") {
+                Some(name) => format!("{}/{name}", self.host),
+                None => (*word).to_owned(),
+            })
+            .collect();
+        let mut all: Vec<&str> = words.iter().map(String::as_str).collect();
+        all.extend(["--insecure-registry", &self.host]);
+        self.kit.plain(&all)
+    }
+
+    /// The JSON of a verb that works, held against its schema.
+    fn json(&self, schema: &str, words: &[&str]) -> serde_json::Value {
+        let ran = self.run(&[words, &["--json"]].concat());
+        assert_eq!(ran.code, 0, "{words:?}: {}", ran.stdout);
+        check(schema, &ran.stdout)
+    }
+
+    fn shown(&self, text: &str) -> String {
+        self.kit.redacted(&text.replace(&self.host, "[REGISTRY]"))
+    }
+
+    /// Writes the file that `docker login` writes.
+    fn log_in(&self, user: &str, password: &str) {
+        let host = &self.host;
+        let text = format!(
+            r#"{{"auths": {{"{host}": {{"username": "{user}", "password": "{password}"}}}}}}"#
+        );
+        let place = self.kit.path(".docker");
+        fs_err::create_dir_all(&place).expect("directory");
+        fs_err::write(place.join("config.json"), text).expect("file");
+    }
+}
+
+#[test]
+fn what_is_pushed_is_asked_pulled_and_told_by_digest_alone() {
+    let world = World::new(RegistryOptions::default());
+    let pushed = world.run(&["push", "a.oci.tar", "@/team/shop:1.0", "@/team/shop:latest"]);
+    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    let reference = pushed.stdout.trim_end();
+    let begin = format!("{}/team/shop@sha256:", world.host);
+    assert!(
+        reference.starts_with(&begin) && !reference.contains('\n'),
+        "{reference}"
+    );
+    assert_eq!(world.registry.tags("team/shop"), ["1.0", "latest"]);
+
+    let value = world.json("push", &["push", "a.oci.tar", "@/team/shop:1.0"]);
+    assert_eq!(value["pushed"][0]["sent"], 0);
+    assert_eq!(value["pushed"][0]["reference"], reference);
+    let value = world.json("push", &["push", "a.oci.tar", "@/team/other:1"]);
+    let sent = value["pushed"][0]["sent"].as_u64().expect("bytes");
+    let there = value["pushed"][0]["there"].as_u64().expect("bytes");
+    assert!(
+        sent < 65536 * 8,
+        "large layers are mounted: {sent} of {there}"
+    );
+
+    let why = world.run(&["why", "@/team/shop:1.0", "hello-lib"]);
+    assert_eq!(
+        why.stdout,
+        world.kit.plain(&["why", "a.oci.tar", "hello-lib"]).stdout
+    );
+    let value = world.json("size", &["size", reference, "--against", "a.oci.tar"]);
+    assert_eq!(value["platforms"][0]["update"]["transferred"], 0);
+    let value = world.json("sbom", &["sbom", reference, "-o", "shop.spdx.json"]);
+    assert_eq!(value["media_type"], "application/spdx+json");
+    let pulled_bill = world.run(&["sbom", reference]).stdout;
+    let local_bill = world.kit.plain(&["sbom", "a.oci.tar"]).stdout;
+    assert_eq!(pulled_bill, local_bill);
+    assert!(
+        local_bill.contains("pkg:pypi/hello-lib@1.0"),
+        "{local_bill}"
+    );
+    assert!(
+        local_bill.contains("pkg:deb/debian/zlib1g@"),
+        "{local_bill}"
+    );
+    // By its digest it needs no network any more.
+    let offline = world.run(&["why", reference, "hello-lib", "--offline"]);
+    assert_eq!(offline.stdout, why.stdout, "{}", offline.stderr);
+    let offline = world.run(&["why", "@/team/shop:1.0", "hello-lib", "--offline"]);
+    assert_eq!(offline.code, 3);
+
+    let value = world.json("pull", &["pull", "@/team/shop:1.0"]);
+    assert_eq!(
+        (&value["path"], &value["reference"]),
+        (&"shop-1.0.oci.tar".into(), &reference.into())
+    );
+    let back = world.run(&["push", "shop-1.0.oci.tar", "@/team/back:1"]);
+    assert_eq!(
+        back.stdout.trim_end().rsplit('@').next(),
+        reference.rsplit('@').next()
+    );
+    let folder = world.run(&["pull", reference, "-o", "shop.oci"]);
+    assert_eq!(
+        (folder.code, folder.stdout.as_str()),
+        (0, "shop.oci\n"),
+        "{}",
+        folder.stderr
+    );
+}
+
+#[test]
+fn build_pushes_what_it_built() {
+    let world = World::new(RegistryOptions::default());
+    let reference = format!("{}/team/shop:1", world.host);
+    let words = [
+        "-o",
+        "b.oci.tar",
+        "--push",
+        &reference,
+        "--insecure-registry",
+        &world.host,
+    ];
+    let built = world.kit.build(&words);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    assert!(
+        built
+            .stdout
+            .starts_with(&format!("{}/team/shop@sha256:", world.host)),
+        "{}",
+        built.stdout
+    );
+    let json = world.kit.build(&[&words[..], &["--json"]].concat());
+    let value = check("build", &json.stdout);
+    assert_eq!(value["pushed"][0]["sent"], 0);
+    let refused = world
+        .kit
+        .build(&["--format", "dir", "-o", "dir", "--push", &reference]);
+    insta::assert_snapshot!(refused.stderr, @r"
+        error: cannot push `dir`: only images are kept in registries, this is a `dir`
+        hint: build an image: `unheck build --format image`
+        ");
+    assert_eq!(refused.code, 2);
+    assert!(!world.kit.project().join("dir").exists());
+}
+
+#[test]
+fn logins_come_from_docker_s_file_and_from_its_helpers() {
+    let auth = Auth::Token("me".into(), "secret".into());
+    let world = World::new(RegistryOptions {
+        auth,
+        ..RegistryOptions::default()
+    });
+    let push = || world.run(&["push", "a.oci.tar", "@/team/shop:1.0"]);
+    let refused = push();
+    assert_eq!(refused.code, 3);
+    insta::assert_snapshot!(world.shown(&refused.stderr), @r"
+        error: cannot look for the blob `[DIGEST]` at `[REGISTRY]`
+          caused by: the registry wants a login, and there is none for it
+        hint: log in with `docker login [REGISTRY]` or `podman login [REGISTRY]`, or point `REGISTRY_AUTH_FILE` to the file with the login
+        ");
+    world.log_in("me", "wrong");
+    let refused = push();
+    insta::assert_snapshot!(world.shown(&refused.stderr), @r"
+        error: cannot look for the blob `[DIGEST]` at `[REGISTRY]`
+          caused by: the registry refuses user `me`
+        hint: log in with `docker login [REGISTRY]` or `podman login [REGISTRY]`, or point `REGISTRY_AUTH_FILE` to the file with the login
+        ");
+    world.log_in("me", "secret");
+    assert_eq!(push().code, 0);
+
+    // A helper answers what docker's own do.
+    let bin = world.kit.path("bin");
+    fs_err::create_dir_all(&bin).expect("directory");
+    let host = &world.host;
+    let script = format!(
+        "#!/bin/sh\nread server\n[ \"$1 $server\" = \"get {host}\" ] || exit 1\necho '{{\"ServerURL\":\"{host}\",\"Username\":\"me\",\"Secret\":\"secret\"}}'\n"
+    );
+    let helper = bin.join("docker-credential-test");
+    fs_err::write(&helper, script).expect("file");
+    fs_err::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).expect("mode");
+    let config = world.kit.path(".docker/config.json");
+    fs_err::write(&config, r#"{"credsStore": "test"}"#).expect("file");
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    let command = |extra: &[(&str, &str)]| {
+        let mut command = assert_cmd::Command::cargo_bin("unheck").expect("program");
+        command
+            .env_clear()
+            .env("HOME", world.kit.path(""))
+            .env("PATH", &path);
+        command
+            .envs(extra.iter().copied())
+            .current_dir(world.kit.project());
+        command.args([
+            "push",
+            "a.oci.tar",
+            &format!("{host}/team/x:1"),
+            "--insecure-registry",
+            host,
+        ]);
+        command.output().expect("output").status.code()
+    };
+    assert_eq!(command(&[]), Some(0));
+    // A file that is named must be there, and is the only one.
+    let empty = world.kit.path("empty.json");
+    fs_err::write(&empty, "{}").expect("file");
+    let empty = empty.display().to_string();
+    assert_eq!(command(&[("REGISTRY_AUTH_FILE", &empty)]), Some(3));
+    assert_eq!(command(&[("REGISTRY_AUTH_FILE", "/none.json")]), Some(2));
+}
+
+#[test]
+fn what_exists_is_a_file_and_what_names_no_host_is_no_reference() {
+    let world = World::new(RegistryOptions::default());
+    let missing = world.run(&["why", "dist/none.oci.tar", "x"]);
+    assert_eq!(missing.code, 2);
+    assert!(world.registry.server.requests().is_empty());
+    let unknown = world.run(&["why", "@/team/none:1", "x"]);
+    assert_eq!(unknown.code, 3);
+    insta::assert_snapshot!(world.shown(&unknown.stderr), @r"
+        error: cannot read the manifest `1` of `team/none` at `[REGISTRY]`
+          caused by: the registry answers `404 Not Found`: 1 (MANIFEST_UNKNOWN)
+        hint: check the name: a repository that does not exist or that the login may not see looks the same
+        ");
+    let wrong = world.run(&["push", "a.oci.tar", "@/Team/Shop"]);
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong.stderr.contains("is not a reference"),
+        "{}",
+        wrong.stderr
+    );
+}

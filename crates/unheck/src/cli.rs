@@ -37,7 +37,7 @@ pub(crate) enum Verb {
     #[command(
         after_help = "Example: unheck build examples/web -o web.oci.tar\nExample: unheck build examples/web --format exe -o web"
     )]
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     /// Choose and write down every distribution and Debian file: `pylock.unheck.toml`
     #[command(after_help = "Example: unheck lock --platform linux/amd64,linux/arm64")]
     Lock(LockArgs),
@@ -263,6 +263,18 @@ pub(crate) struct RegistryArgs {
     pub(crate) token_server: Vec<String>,
 }
 
+/// What is put beside a pushed image.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Registry")]
+pub(crate) struct AttachArgs {
+    /// Push the image alone, without bill of materials and provenance
+    #[arg(long, env = "UNHECK_NO_ATTACH", value_parser = BoolishValueParser::new(), conflicts_with = "sign_key")]
+    pub(crate) no_attach: bool,
+    /// Sign the provenance with this key: Ed25519 or P-256, PKCS #8 in PEM
+    #[arg(long, env = "UNHECK_SIGN_KEY", value_name = "FILE")]
+    pub(crate) sign_key: Option<PathBuf>,
+}
+
 /// Who provides the interpreter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProviderArg {
@@ -438,6 +450,9 @@ pub(crate) struct BuildArgs {
     /// How registries are spoken to.
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+    /// What is put beside the image.
+    #[command(flatten)]
+    pub(crate) attach: AttachArgs,
 }
 
 /// `unheck lock`.
@@ -484,6 +499,9 @@ pub(crate) struct RunArgs {
 pub(crate) struct VerifyArgs {
     /// What `unheck build` made, or a registry reference with its host
     pub(crate) artifact: PathBuf,
+    /// The image is a registry's, and its provenance must be signed by this key: `PUBLIC KEY` in PEM
+    #[arg(long, env = "UNHECK_KEY", value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
     /// How registries are spoken to.
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
@@ -636,6 +654,9 @@ pub(crate) struct PushArgs {
     /// How registries are spoken to.
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+    /// What is put beside the image.
+    #[command(flatten)]
+    pub(crate) attach: AttachArgs,
 }
 
 /// `unheck pull`.

@@ -58,6 +58,21 @@ pub(crate) enum CliError {
     /// A file of registry logins is none.
     #[error("cannot use the registry logins")]
     Logins(#[source] unheck_registry::credentials::CredentialsError),
+    /// A key cannot be read.
+    #[error("cannot read the key")]
+    ReadKey(#[source] std::io::Error),
+    /// A key is none that can be used.
+    #[error("cannot use the key `{path}`", path = path.display())]
+    Key {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: unheck_engine::publish::KeyError,
+    },
+    /// A key is given for something that no registry has.
+    #[error("`--key` is for images in registries: files carry no attestations")]
+    KeyForFile,
     /// The cache cannot be used.
     #[error("cannot use the cache")]
     Cache(#[source] unheck_store::StoreError),
@@ -96,6 +111,13 @@ impl Explain for CliError {
         match self {
             Self::NoPlatform => {
                 vec!["choose one: `--platform linux/amd64` or `--platform linux/arm64`".to_owned()]
+            }
+            Self::Key { .. } => vec![
+                "make one with `openssl genpkey -algorithm ed25519`, its public half with `openssl pkey -pubout`"
+                    .to_owned(),
+            ],
+            Self::KeyForFile => {
+                vec!["name the image: `unheck verify HOST/NAME:TAG --key FILE`".to_owned()]
             }
             Self::NoCache => vec!["choose a directory: `--cache-dir DIR`".to_owned()],
             Self::Cache(error) => error.hint().into_iter().collect(),

@@ -100,14 +100,19 @@ pub(crate) fn with_debian(
 #[derive(Debug)]
 pub(crate) struct Artifact {
     path: PathBuf,
-    /// Keeps the layout of a pulled image in the store.
-    _pulled: Option<Pulled>,
+    /// Where it was pulled from, by digest; the layout stays in the store as long as this lives.
+    pulled: Option<(Reference, Pulled)>,
 }
 
 impl Artifact {
     /// Where it is on disk.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The image in its registry, by digest, where it was pulled.
+    pub(crate) fn reference(&self) -> Option<&Reference> {
+        self.pulled.as_ref().map(|(reference, _)| reference)
     }
 }
 
@@ -120,7 +125,7 @@ pub(crate) fn artifact(
 ) -> Result<Artifact, Box<Failure>> {
     let local = || Artifact {
         path: named.to_owned(),
-        _pulled: None,
+        pulled: None,
     };
     let text = named.to_str().filter(|text| Reference::names_a_host(text));
     let Some(text) = text.filter(|_| named.symlink_metadata().is_err()) else {
@@ -141,9 +146,10 @@ pub(crate) fn artifact(
     let pulled = session.stage(Stage::Pull, text, || pull(&session, &access, &reference));
     progress.finish();
     let pulled = pulled?;
+    let exact = reference.repository().at(pulled.digest);
     Ok(Artifact {
         path: pulled.path(),
-        _pulled: Some(pulled),
+        pulled: Some((exact, pulled)),
     })
 }
 

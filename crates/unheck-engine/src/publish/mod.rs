@@ -2,6 +2,7 @@
 //!
 //! Knows images and the store; how registries are spoken to is `unheck-registry`'s business.
 
+mod attach;
 mod pull;
 mod push;
 
@@ -19,8 +20,10 @@ use crate::explain::{Class, Explain};
 use crate::net::NetError;
 use crate::session::Session;
 
+pub use attach::check;
 pub use pull::{Pulled, WrittenPull, pull, save};
-pub use push::{PushedImage, push};
+pub use push::{Attach, PushedImage, push};
+pub use unheck_attest::dsse::{KeyError, SigningKey, VerifyingKey};
 pub use unheck_registry::{Reference, reference::ReferenceError};
 
 /// An image could not be pushed or pulled.
@@ -68,6 +71,18 @@ pub enum PublishError {
     /// A document of the image is not what it should be.
     #[error("cannot understand the image")]
     Document(#[from] PlanError),
+    /// What is to be attached cannot be made.
+    #[error("cannot make the bill of materials that is attached")]
+    Bill(#[from] Box<crate::bom::BomError>),
+    /// The artifact cannot be looked into.
+    #[error("cannot look into the artifact")]
+    Inside(#[from] Box<crate::inside::InsideError>),
+    /// A statement cannot be written as JSON.
+    #[error("cannot write the provenance as JSON")]
+    Statement(#[source] serde_json::Error),
+    /// The key does not sign.
+    #[error("cannot sign the provenance")]
+    Sign(#[from] unheck_attest::dsse::SignError),
     /// What was pulled cannot be written.
     #[error("cannot write the image")]
     Write(#[from] WriteError),
@@ -82,6 +97,9 @@ impl Explain for PublishError {
             Self::Registry(error) if error.is_other_content() => Class::Input,
             Self::Registry(_) => Class::Outside,
             Self::Net(error) => error.class(),
+            Self::Bill(error) => error.class(),
+            Self::Inside(error) => error.class(),
+            Self::Statement(_) => Class::Bug,
             Self::Store(error) if error.is_no_space() => Class::Limit,
             Self::Store(_) => Class::Outside,
             Self::Write(WriteError::Output { source, .. })
@@ -97,6 +115,8 @@ impl Explain for PublishError {
         match self {
             Self::Registry(error) => error.hint().into_iter().collect(),
             Self::Net(error) => error.hints(),
+            Self::Bill(error) => error.hints(),
+            Self::Inside(error) => error.hints(),
             Self::NoImage { .. } => {
                 vec!["build an image: `unheck build --format image`".to_owned()]
             }

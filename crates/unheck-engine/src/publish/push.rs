@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use unheck_attest::dsse::SigningKey;
 use unheck_base::Digest;
 use unheck_oci::image::{BlobKind, Descriptor, Index, Manifest};
 use unheck_oci::open::{MAX_DEPTH, MAX_DOCUMENT, MAX_DOCUMENTS, OpenError, Opened, Place, open};
@@ -11,6 +12,7 @@ use unheck_registry::push::{Push, push as send};
 use unheck_registry::{Access, Blob, Client, Content, Document, Purpose, Reference, Repository};
 use unheck_store::Store;
 
+use super::attach::{Attachment, prepare};
 use super::{PublishError, client, tell};
 use crate::form::{Format, kind_of};
 use crate::session::Session;
@@ -38,6 +40,15 @@ pub struct PushedImage {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Known(BTreeMap<Digest, Vec<String>>);
 
+/// What is put beside an image besides itself.
+#[derive(Debug, Clone, Copy)]
+pub enum Attach<'a> {
+    /// Nothing.
+    Nothing,
+    /// Bill of materials and provenance, signed where there is a key.
+    Said(Option<&'a SigningKey>),
+}
+
 /// Pushes the image at `artifact` to each reference; references of one repository share one push.
 ///
 /// # Errors
@@ -47,6 +58,7 @@ pub fn push(
     access: &Access,
     artifact: &Path,
     references: &[Reference],
+    attach: Attach<'_>,
 ) -> Result<Vec<PushedImage>, PublishError> {
     if let Ok(format) = kind_of(artifact)
         && format != Format::Image
@@ -75,10 +87,17 @@ pub fn push(
         let tags = places.entry(reference.repository()).or_default();
         tags.extend(reference.tag_to_set());
     }
+    let (said, key): (Vec<Attachment>, _) = match attach {
+        Attach::Nothing => (Vec::new(), None),
+        Attach::Said(key) => (prepare(session, artifact, &opened)?, key),
+    };
     let mut pushed = Vec::new();
     for (repository, tags) in places {
         let client = client(session, access, repository, Purpose::Push)?;
         pushed.push(push_one(session, &client, &whole, &tags)?);
+        for attachment in &said {
+            attachment.attach(session, &client, key)?;
+        }
     }
     Ok(pushed)
 }

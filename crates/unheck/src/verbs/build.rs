@@ -12,7 +12,7 @@ use unheck_engine::publish::{PublishError, PushedImage};
 use unheck_engine::write::Sizes;
 
 use super::lock::{TargetJson, say, targets};
-use super::push::{push_to, references, say as say_pushed};
+use super::push::{What, push_to, references, say as say_pushed};
 use super::sbom::write_beside;
 use super::{Context, Opened, open};
 use crate::cli::BuildArgs;
@@ -106,8 +106,13 @@ pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Box<Fa
     let mut text = built.image.path.display().to_string();
     let mut pushed = Vec::new();
     if !args.push.is_empty() {
-        let what = (built.image.path.as_path(), args.push.as_slice());
-        let done = push_to(&opened.session, what, &args.registry, context);
+        let what = What {
+            artifact: &built.image.path,
+            references: &args.push,
+            registry: &args.registry,
+            attach: &args.attach,
+        };
+        let done = push_to(&opened.session, what, context);
         opened.progress.finish();
         pushed = done?;
         say_pushed(context.ui, &pushed);

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde::Serialize;
 use unheck_engine::event::Stage;
-use unheck_engine::publish::{PushedImage, Reference, push as send};
+use unheck_engine::publish::{Attach, PushedImage, Reference, SigningKey, push as send};
 use unheck_engine::session::Session;
 
 use super::Context;
-use crate::cli::{PushArgs, RegistryArgs};
+use crate::cli::{AttachArgs, PushArgs, RegistryArgs};
 use crate::exit;
-use crate::failure::Failure;
+use crate::failure::{CliError, Failure};
 use crate::settings::Cache;
 use crate::ui::{Ui, bytes};
 
@@ -30,8 +30,13 @@ pub(super) fn push(args: &PushArgs, context: Context<'_>) -> Result<u8, Box<Fail
         context.surroundings,
         progress.clone(),
     )?;
-    let what = (artifact.path(), args.references.as_slice());
-    let pushed = push_to(&session, what, &args.registry, context);
+    let what = What {
+        artifact: artifact.path(),
+        references: &args.references,
+        registry: &args.registry,
+        attach: &args.attach,
+    };
+    let pushed = push_to(&session, what, context);
     progress.finish();
     let pushed = pushed?;
     say(context.ui, &pushed);
@@ -41,19 +46,45 @@ pub(super) fn push(args: &PushArgs, context: Context<'_>) -> Result<u8, Box<Fail
     Ok(exit::DONE)
 }
 
+/// What is pushed, and how.
+#[derive(Clone, Copy)]
+pub(super) struct What<'a> {
+    pub(super) artifact: &'a Path,
+    pub(super) references: &'a [Reference],
+    pub(super) registry: &'a RegistryArgs,
+    pub(super) attach: &'a AttachArgs,
+}
+
 /// Pushes a written image, for `push` and `build --push`.
 pub(super) fn push_to(
     session: &Session,
-    (artifact, references): (&Path, &[Reference]),
-    registry: &RegistryArgs,
+    what: What<'_>,
     context: Context<'_>,
 ) -> Result<Vec<PushedImage>, Box<Failure>> {
-    let access = crate::open::access(registry, context.surroundings)?;
-    let names: Vec<String> = references.iter().map(ToString::to_string).collect();
+    let access = crate::open::access(what.registry, context.surroundings)?;
+    let key = what
+        .attach
+        .sign_key
+        .as_deref()
+        .map(signing_key)
+        .transpose()?;
+    let attach = match what.attach.no_attach {
+        true => Attach::Nothing,
+        false => Attach::Said(key.as_ref()),
+    };
+    let names: Vec<String> = what.references.iter().map(ToString::to_string).collect();
     let pushed = session.stage(Stage::Push, &names.join(", "), || {
-        send(session, &access, artifact, references)
+        send(session, &access, what.artifact, what.references, attach)
     });
     Ok(pushed?)
+}
+
+fn signing_key(path: &Path) -> Result<SigningKey, CliError> {
+    let text = fs_err::read_to_string(path).map_err(CliError::ReadKey)?;
+    SigningKey::from_pem(&text).map_err(|source| CliError::Key {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// What was sent and what was there.

@@ -82,7 +82,10 @@ fn what_is_pushed_is_asked_pulled_and_told_by_digest_alone() {
     let value = world.json("push", &["push", "a.oci.tar", "@/team/shop:1.0"]);
     assert_eq!(value["pushed"][0]["sent"], 0);
     assert_eq!(value["pushed"][0]["reference"], reference);
-    let value = world.json("push", &["push", "a.oci.tar", "@/team/other:1"]);
+    let value = world.json(
+        "push",
+        &["push", "a.oci.tar", "@/team/other:1", "--no-attach"],
+    );
     let sent = value["pushed"][0]["sent"].as_u64().expect("bytes");
     let there = value["pushed"][0]["there"].as_u64().expect("bytes");
     assert!(
@@ -133,6 +136,91 @@ fn what_is_pushed_is_asked_pulled_and_told_by_digest_alone() {
         "{}",
         folder.stderr
     );
+}
+
+/// Made for this test alone, by `openssl genpkey -algorithm ed25519`, and the public key of another.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEILNNeChX0qQoS2B5+FgMYKdy4dz+eWQNNCxy5EhIUA6G\n-----END PRIVATE KEY-----\n";
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAi48iMgn5q4nDdP8CLkqYlwq5LnfPD+2PlcwB8kvt8EM=\n-----END PUBLIC KEY-----\n";
+const OTHER: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEzP+GZavdsg+30PneFLgBrf+sM2Wa\nQ9ir6JoZF9pTjNbY0gxLaC5VIfT83yAy5OYE3h5g8uXO8oJ7NzOAvJ0W8g==\n-----END PUBLIC KEY-----\n";
+
+/// What `verify` finds of attestations: severity, rule and evidence.
+fn attested(world: &World, words: &[&str]) -> Vec<String> {
+    let ran = world.run(&[&["verify", "--json"], words].concat());
+    let value = check("verify", &ran.stdout);
+    let findings = value["findings"].as_array().expect("findings").iter();
+    let mine = findings.filter(|one| {
+        let rule = one["rule"].as_str().unwrap_or_default();
+        rule.starts_with("attestation") || rule.starts_with("sbom")
+    });
+    mine.map(|one| {
+        format!("{} {}: {}", one["severity"], one["rule"], one["evidence"]).replace('"', "")
+    })
+    .collect()
+}
+
+#[test]
+fn bills_and_provenance_are_attached_and_verified_with_the_key() {
+    // Without the API: both ways are tested where it is spoken.
+    let world = World::new(RegistryOptions {
+        referrers: false,
+        ..RegistryOptions::default()
+    });
+    for (name, text) in [("key.pem", KEY), ("key.pub", PUBLIC), ("other.pub", OTHER)] {
+        fs_err::write(world.kit.project().join(name), text).expect("key");
+    }
+    let image = "@/team/shop:1";
+    let push = |words: &[&str]| {
+        let ran = world.run(&[&["push", "a.oci.tar", image], words].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    };
+    let key = [image, "--key", "key.pub"];
+    push(&["--no-attach"]);
+    assert_eq!(
+        attested(&world, &key),
+        ["error attestation-missing: no signed provenance is attached"]
+    );
+    push(&[]);
+    assert_eq!(attested(&world, &[image]), [""; 0]);
+    assert_eq!(
+        attested(&world, &key),
+        ["error attestation-missing: no signed provenance is attached"]
+    );
+    push(&["--sign-key", "key.pem"]);
+    let good = attested(&world, &key);
+    assert_eq!(good.len(), 1, "{good:?}");
+    assert!(
+        good[0].starts_with("info attestation-verified: its provenance is signed by the key "),
+        "{good:?}"
+    );
+    // Another key has signed nothing; and what is signed is not signed twice.
+    let other = attested(&world, &[image, "--key", "other.pub"]);
+    assert_eq!(
+        other,
+        ["error attestation-refused: none of its 1 signatures is of this key"]
+    );
+    let blobs = world.registry.blobs("team/shop").len();
+    push(&["--sign-key", "key.pem"]);
+    assert_eq!(world.registry.blobs("team/shop").len(), blobs);
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_the_users_input() {
+    let world = World::new(RegistryOptions::default());
+    fs_err::write(world.kit.project().join("key.pub"), PUBLIC).expect("key");
+    let signed = world.run(&[
+        "push",
+        "a.oci.tar",
+        "@/team/shop:1",
+        "--sign-key",
+        "key.pub",
+    ]);
+    assert_eq!(signed.code, 2);
+    insta::assert_snapshot!(world.shown(&signed.stderr), @r"
+    error: cannot use the key `key.pub`
+      caused by: it is a `PUBLIC KEY`, wanted is a `PRIVATE KEY`
+    hint: make one with `openssl genpkey -algorithm ed25519`, its public half with `openssl pkey -pubout`
+    ");
+    assert!(world.registry.server.requests().is_empty());
 }
 
 #[test]

@@ -1,0 +1,327 @@
+//! `unheck deploy`: files in place on every host, checked there; what serves is not touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use unheck_base::TreePath;
+
+use crate::archive::{Wanted, write_blobs, write_links};
+use crate::artifact::{Artifact, Node};
+use crate::audit::Outcome;
+use crate::error::{DeployError, HostError, Refusal};
+use crate::host::{Context, Opened, State, all, failed, on_all};
+use crate::lists::{BaseTree, Difference, Listing, blob_name, parse_part};
+use crate::remote::Session;
+use crate::status::ReleaseInfo;
+use crate::transport::Transport;
+
+/// Names that are asked for at once: less than a pipe holds, in both directions.
+const ASKED: usize = 300;
+
+/// A deployment to all hosts of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deployed {
+    /// The target.
+    pub target: String,
+    /// The release, the same on every host.
+    pub release: String,
+    /// What was done where.
+    pub hosts: Vec<DeployReport>,
+}
+
+/// A deployment to one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployReport {
+    /// The host, as it is configured.
+    pub host: String,
+    /// Whether it had the release already.
+    pub already: bool,
+    /// Files that were sent.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// Bytes that were sent, protocol included.
+    pub sent: u64,
+    /// Bytes that were received.
+    pub received: u64,
+}
+
+/// Puts an artifact in place on every host of the target, at once.
+///
+/// # Errors
+/// [`DeployError`]; hosts that did not fail have the release.
+pub fn deploy(context: &Context<'_>, artifact: &Artifact) -> Result<Deployed, DeployError> {
+    artifact.validate()?;
+    let listing = Listing::of(artifact);
+    let release = artifact.release_id(&listing.content());
+    let job = Job {
+        context,
+        artifact,
+        listing: &listing,
+        release: &release,
+    };
+    let answers = on_all(context.ways, |way| job.host(&**way));
+    let hosts = all(context, answers).map_err(|failures| {
+        failed(
+            context,
+            "deploy to",
+            "what serves was not touched",
+            failures,
+        )
+    })?;
+    Ok(Deployed {
+        target: context.target.name.clone(),
+        release,
+        hosts,
+    })
+}
+
+/// One deployment, for every host the same.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    context: &'a Context<'a>,
+    artifact: &'a Artifact,
+    listing: &'a Listing,
+    release: &'a str,
+}
+
+impl Job<'_> {
+    fn host(&self, way: &dyn Transport) -> Result<DeployReport, HostError> {
+        let mut host = Opened::lock(way, self.context, "deploy", true)?;
+        if host.machine != self.artifact.machine {
+            return Err(HostError::Machine {
+                host: host.machine,
+                artifact: self.artifact.machine.clone(),
+            });
+        }
+        let state = host.state(0)?;
+        let mut report = DeployReport {
+            host: way.label().to_owned(),
+            already: false,
+            files: 0,
+            bytes: 0,
+            sent: 0,
+            received: 0,
+        };
+        if state.releases.contains_key(self.release) && self.again(&mut host, &state)? {
+            report.already = true;
+        } else {
+            let base = newest(&state);
+            match self.once(&mut host, base, &mut report) {
+                // A base that somebody changed, or a blob that rotted: without both, once.
+                Err(HostError::Refused {
+                    refusal: Refusal::Differs,
+                    ..
+                }) => {
+                    (self.context.say)(
+                        way.label(),
+                        "files there were changed: sending without them",
+                    );
+                    self.once(&mut host, None, &mut report)?;
+                }
+                other => other?,
+            }
+            let line = host.entry.about(self.release, Outcome::Done).line();
+            host.session.call("audit", &[&line])?;
+        }
+        report.sent += host.session.sent;
+        report.received += host.session.received;
+        Ok(report)
+    }
+
+    /// Holds a release that is there against its lists. One that is damaged is removed, where nothing
+    /// needs it.
+    fn again(&self, host: &mut Opened<'_>, state: &State) -> Result<bool, HostError> {
+        (self.context.say)(host.way.label(), "it is there: checking its files");
+        let damaged = match host.session.call("again", &[self.release]) {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        let in_use = [&state.current, &state.previous, &state.undo];
+        if in_use.contains(&&Some(self.release.to_owned())) {
+            return Err(damaged);
+        }
+        host.session.call("remove", &[self.release])?;
+        Ok(false)
+    }
+
+    fn once(
+        &self,
+        host: &mut Opened<'_>,
+        base: Option<String>,
+        report: &mut DeployReport,
+    ) -> Result<(), HostError> {
+        let say = |what: &str| (self.context.say)(host.way.label(), what);
+        say("comparing");
+        let (base, difference) = match base {
+            Some(base) => match self.difference(&mut host.session, &base)? {
+                Some(difference) => (base, difference),
+                None => ("none".to_owned(), self.whole()),
+            },
+            None => ("none".to_owned(), self.whole()),
+        };
+        let gone = list_of(&difference.gone);
+        let wanted = self.lacking(&mut host.session, &difference, &gone)?;
+        if !wanted.blobs.is_empty() || !wanted.lists.is_empty() {
+            let say = |what: &str| (self.context.say)(host.way.label(), what);
+            say(&format!("sending {} files", wanted.blobs.len()));
+            report.files += wanted.blobs.len() as u64;
+            report.bytes += wanted
+                .blobs
+                .values()
+                .map(|path| self.len(path))
+                .sum::<u64>();
+            self.transfer(host, report, "receive", |out| {
+                write_blobs(out, self.artifact, &wanted)
+            })?;
+            host.session.call("adopt", &[])?;
+        }
+        let named = if difference.gone.is_empty() {
+            "none".to_owned()
+        } else {
+            gone.0.hex()
+        };
+        host.session.call("stage", &[self.release, &base, &named])?;
+        if !difference.new.is_empty() {
+            self.transfer(host, report, "links", |out| {
+                write_links(out, self.artifact, self.release, &difference.new)
+            })?;
+        }
+        (self.context.say)(host.way.label(), "checking");
+        let program = self.artifact.interpreter.as_ref().map(TreePath::as_str);
+        let smoke = self.context.target.smoke.as_deref();
+        host.session.call(
+            "smoke",
+            &[
+                self.release,
+                program.unwrap_or_default(),
+                smoke.unwrap_or_default(),
+            ],
+        )?;
+        let info = ReleaseInfo::line(self.artifact, &self.listing.content(), &host.entry);
+        let tree = self.listing.content().hex();
+        host.session.call("finish", &[self.release, &tree, &info])?;
+        Ok(())
+    }
+
+    /// A stream in a session of its own, which belongs to the holder of the lock.
+    fn transfer(
+        &self,
+        host: &Opened<'_>,
+        report: &mut DeployReport,
+        verb: &str,
+        write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
+        let mut session = Session::open(host.way)?;
+        session.hello()?;
+        session.call("open", &[&self.context.target.directory, "no"])?;
+        let (sent, received) = session.stream(verb, &host.token, write)?;
+        report.sent += sent;
+        report.received += received;
+        Ok(())
+    }
+
+    /// How the artifact differs from a release that the host has; `None` when that cannot be told.
+    fn difference(
+        &self,
+        session: &mut Session,
+        base: &str,
+    ) -> Result<Option<Difference>, HostError> {
+        let absent = |error| match error {
+            HostError::Refused {
+                refusal: Refusal::Absent,
+                ..
+            } => Ok(None),
+            error => Err(error),
+        };
+        let tree = match session.call("tree", &[base]) {
+            Ok(tree) => tree,
+            Err(error) => return absent(error),
+        };
+        let Some(tree) = BaseTree::parse(&tree) else {
+            return Ok(None);
+        };
+        let mut lines = BTreeMap::new();
+        for digest in self.listing.differing(&tree).values() {
+            let part = match session.call("list", &[&digest.hex()]) {
+                Ok(part) => part,
+                Err(error) => return absent(error),
+            };
+            match parse_part(&part, digest) {
+                Some(part) => lines.extend(part),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(self.listing.against(&tree, &lines)))
+    }
+
+    fn whole(&self) -> Difference {
+        Difference {
+            gone: BTreeSet::new(),
+            new: self.artifact.files.keys().cloned().collect(),
+        }
+    }
+
+    /// Blobs and lists that the host does not have, among those that the release needs.
+    fn lacking<'b>(
+        &'b self,
+        session: &mut Session,
+        difference: &'b Difference,
+        gone: &'b (unheck_base::Digest, Vec<u8>),
+    ) -> Result<Wanted<'b>, HostError> {
+        let mut wanted = Wanted {
+            lists: self.listing.texts(),
+            ..Wanted::default()
+        };
+        if !difference.gone.is_empty() {
+            wanted.lists.insert(gone.0, &gone.1);
+        }
+        for path in &difference.new {
+            if let Some(Node::File {
+                digest, executable, ..
+            }) = self.artifact.files.get(path)
+            {
+                wanted
+                    .blobs
+                    .entry(blob_name(digest, *executable))
+                    .or_insert(path);
+            }
+        }
+        let lists = wanted
+            .lists
+            .keys()
+            .map(|digest| format!("lists/{}", digest.hex()));
+        let names: Vec<String> = wanted.blobs.keys().cloned().chain(lists).collect();
+        let mut missing = BTreeSet::new();
+        for names in names.chunks(ASKED) {
+            let words: Vec<&str> = names.iter().map(String::as_str).chain([""]).collect();
+            missing.extend(session.call("have", &words)?);
+        }
+        wanted.blobs.retain(|name, _| missing.contains(name));
+        wanted
+            .lists
+            .retain(|digest, _| missing.contains(&format!("lists/{}", digest.hex())));
+        Ok(wanted)
+    }
+
+    fn len(&self, path: &TreePath) -> u64 {
+        match self.artifact.files.get(path) {
+            Some(Node::File { len, .. }) => *len,
+            _ => 0,
+        }
+    }
+}
+
+/// The release that was deployed last: an update differs least from it.
+fn newest(state: &State) -> Option<String> {
+    let time = |info: &str| ReleaseInfo::parse(info).map(|info| info.deployed.time);
+    let releases = state.releases.iter().map(|(id, info)| (time(info), id));
+    releases.max().map(|(_, id)| id.clone())
+}
+
+/// Paths, a line each, with their digest.
+fn list_of(paths: &BTreeSet<TreePath>) -> (unheck_base::Digest, Vec<u8>) {
+    let lines: Vec<String> = paths.iter().map(|path| format!("{path}\n")).collect();
+    let text = lines.concat().into_bytes();
+    (unheck_base::Digest::of(&text), text)
+}

@@ -427,11 +427,7 @@ fn owners(seen: &Seen, lock: Option<&Lock>, platform: &str) -> BTreeMap<TreePath
 fn distribution(directory: &str, lock: Option<&Lock>) -> Origin {
     let stem = directory.strip_suffix(".dist-info").unwrap_or(directory);
     let name = unheck_wheel::normalize_name(stem.split_once('-').map_or(stem, |(name, _)| name));
-    let locked = lock.is_none_or(|lock| {
-        lock.packages
-            .iter()
-            .any(|package| package.name == name && !package.wheels.is_empty())
-    });
+    let locked = lock.is_none_or(|lock| lock.installs(&name));
     if locked {
         Origin::Distribution(name)
     } else {

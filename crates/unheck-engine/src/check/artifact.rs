@@ -277,11 +277,7 @@ fn owners(
         let folder = installed.info.file_name().trim_end_matches(".dist-info");
         let version = folder.split_once('-').map_or("", |(_, version)| version);
         distributions.insert(name.clone(), version.to_owned());
-        let locked = lock.is_none_or(|lock| {
-            lock.packages
-                .iter()
-                .any(|package| package.name == name && !package.wheels.is_empty())
-        });
+        let locked = lock.is_none_or(|lock| lock.installs(&name));
         let origin = if locked {
             Origin::Distribution(name)
         } else {

@@ -30,7 +30,7 @@ pub fn read(project: &Path, store: &Store) -> Locked {
 pub fn modules(lock: &Lock, store: &Store) -> Locked {
     let mut locked = Locked::new();
     for package in &lock.packages {
-        for wheel in &package.wheels {
+        for wheel in lock.wheels_of(package) {
             let Some(glance) = of_wheel(store, &wheel.hashes.sha256) else {
                 continue;
             };

@@ -351,6 +351,23 @@ impl Lock {
         })
     }
 
+    /// The wheels of a package, those that were compiled too.
+    pub fn wheels_of<'l>(&'l self, package: &'l Package) -> impl Iterator<Item = &'l Wheel> {
+        let builds = self.plan.builds.iter();
+        let compiled = builds.filter(move |build| build.is_of(package));
+        package
+            .wheels
+            .iter()
+            .chain(compiled.map(|build| &build.wheel))
+    }
+
+    /// Whether a wheel of the distribution is installed, one that was compiled too.
+    pub fn installs(&self, name: &str) -> bool {
+        let of = |package: &&Package| package.name == name;
+        let mut packages = self.packages.iter().filter(of);
+        packages.any(|package| self.wheels_of(package).next().is_some())
+    }
+
     /// Names from a root down to `name`, the shortest way; empty when nothing leads there.
     pub fn chain(&self, name: &str) -> Vec<String> {
         let mut before: BTreeMap<&str, Option<&str>> = self

@@ -3,6 +3,7 @@
 //! Answers from the artifact alone: its lock, which has a reason for every Debian file, the lists
 //! of who owns what, and the list of what trimming left out. Guesses nothing: where no reason is recorded, the chain ends.
 
+mod builds;
 mod near;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,6 +204,7 @@ impl<'a> View<'a> {
                 },
                 links,
             ));
+            chains.extend(self.compiled(&unheck_wheel::normalize_name(wanted)));
         }
         if let Some(deb) = self.deb(wanted) {
             let mut links = Vec::new();
@@ -218,6 +220,9 @@ impl<'a> View<'a> {
                 },
                 links,
             ));
+        }
+        if self.deb(wanted).is_none() {
+            chains.extend(self.build_package(wanted));
         }
         let layout = Layout::of(&self.target.interpreter);
         let matching = self.inside.files.keys().filter(|path| {

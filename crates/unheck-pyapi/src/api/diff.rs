@@ -14,7 +14,7 @@ use super::model::{Bound, Term};
 use super::mro::Ancestor;
 use super::resolve::{Resolver, find};
 use super::shape::{Effect, Signature, compare};
-use super::surface::{Definition, Surface, is_public_module, rank, surface};
+use super::surface::{Definition, Surface, is_public_module, surface};
 use super::tree::Tree;
 use super::value::{ClassId, FunctionId, Lookup, Receiver, Value};
 

@@ -1,4 +1,4 @@
-//! The names of the user's scopes while they are walked. Start at [`Frames`].
+//! The names of the user's scopes while they are walked. Start at [`Frame`].
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -78,9 +78,9 @@ fn shim(facts: &Facts<'_>) -> Option<Warning> {
     let empty = match facts.wheel {
         Some(wheel) => wheel.modules.is_empty(),
         // A source archive so small with one requirement has room for nothing else.
-        None => facts
-            .page
-            .is_some_and(|page| largest(page).is_some_and(|size| size <= EMPTY)),
+        None => facts.page.is_some_and(|page| {
+            is_source_only(page) && largest(page).is_some_and(|size| size <= EMPTY)
+        }),
     };
     empty.then(|| Warning::Shim {
         of: only.0.clone(),
@@ -108,12 +108,17 @@ fn placeholder(facts: &Facts<'_>) -> Option<Warning> {
             }
         });
     }
-    (size <= EMPTY && versions <= 2).then(|| Warning::Placeholder {
+    // A small wheel may be a small module: only its list of files says.
+    (is_source_only(page) && size <= EMPTY && versions <= 2).then(|| Warning::Placeholder {
         why: format!(
             "{versions} version{}, at most {size} bytes",
             if versions == 1 { "" } else { "s" }
         ),
     })
+}
+
+fn is_source_only(page: &Page) -> bool {
+    page.newest().iter().all(|file| !file.is_wheel())
 }
 
 /// The size of the largest file of the newest version.
@@ -392,6 +397,15 @@ mod tests {
                 ..Facts::default()
             }),
             ["placeholder: a placeholder: 1 version, at most 900 bytes"]
+        );
+        let wheel = page("tiny", &[("tiny-0.1-py3-none-any.whl", 900, "2017-01-01")]);
+        let unread = Facts {
+            page: Some(&wheel),
+            ..Facts::default()
+        };
+        assert!(
+            said(&unread).is_empty(),
+            "a small wheel that nobody looked into"
         );
         let big = page("fitz", &[("fitz-1.0.tar.gz", 90_000, "2017-01-01")]);
         assert!(

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
-use unheck_names::facts::{Page, Project, one_line};
+use unheck_names::facts::{Page, Project};
 use unheck_names::label::printable;
 use unheck_names::table::Table;
 use unheck_names::verdict::{Facts, LookAlike, date, judge};
@@ -103,23 +103,34 @@ pub fn gather(
     }
 }
 
-/// Takes summaries that the index did not give from the wheels in the store.
+/// Adds what only the wheels in the store tell: that one is a shim, and summaries that the index did not
+/// give.
 pub fn complete(session: &Session, packages: &mut [Package]) {
     for package in packages {
-        let about = package.tool.as_ref().map(|tool| &tool.unheck);
-        if about.is_some_and(|about| about.summary.is_some()) {
-            continue;
-        }
         let wheels = package.wheels.iter();
-        let metadata = wheels.filter_map(|wheel| {
-            super::locked::of_wheel(session.store(), &wheel.hashes.sha256)?.metadata
+        let glances = wheels.filter_map(|wheel| {
+            let glance = super::locked::of_wheel(session.store(), &wheel.hashes.sha256)?;
+            Some(super::index::facts_of(
+                &wheel.name,
+                glance,
+                wheel.size.unwrap_or_default(),
+            ))
         });
-        let summary = metadata
-            .filter_map(|metadata| metadata.summary)
-            .map(|text| one_line(&text))
-            .find(|text| !text.is_empty());
-        if summary.is_some() {
-            package.tool.get_or_insert_default().unheck.summary = summary;
+        for wheel in glances.collect::<Vec<_>>() {
+            let facts = Facts {
+                wheel: Some(&wheel),
+                ..Facts::default()
+            };
+            let warnings = judge(&facts, session.now);
+            let summary = wheel.summary.filter(|text| !text.is_empty());
+            if warnings.is_empty() && summary.is_none() {
+                continue;
+            }
+            let about = &mut package.tool.get_or_insert_default().unheck;
+            about.summary = about.summary.take().or(summary);
+            let told = warnings.iter();
+            let told = told.map(|warning| (warning.kind().to_owned(), warning.to_string()));
+            about.warnings.extend(told);
         }
     }
 }

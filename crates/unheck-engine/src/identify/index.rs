@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use futures::StreamExt as _;
 use unheck_names::facts::{File, Index, IndexError, Page, Project, Status, Wheel};
 use unheck_resolve::{Fault, FetchError, IndexClient, IndexPage, Inputs, ResolveError, Source};
-use unheck_wheel::{Glanced, Limits, ModuleKind, TAIL, glance};
+use unheck_wheel::{Glance, Glanced, Limits, ModuleKind, TAIL, glance};
 
 use crate::explain::{Class, Explain};
 use crate::session::Session;
@@ -145,7 +145,7 @@ impl<'a> LiveIndex<'a> {
                 source: Box::new(error),
             })? {
                 Glanced::NeedsFrom(offset) => count = tail.total - offset,
-                Glanced::Done(glance) => return Ok(wheel(file, *glance, tail.total)),
+                Glanced::Done(glance) => return Ok(facts_of(&file.filename, *glance, tail.total)),
             }
         }
         Err(IndexError {
@@ -206,7 +206,8 @@ fn convert(name: &str, page: &IndexPage) -> Page {
     }
 }
 
-fn wheel(file: &File, glance: unheck_wheel::Glance, size: u64) -> Wheel {
+/// What the end of a wheel says, as facts; `size` is that of the wheel in bytes.
+pub(super) fn facts_of(filename: &str, glance: Glance, size: u64) -> Wheel {
     let real = glance
         .modules
         .into_iter()
@@ -225,7 +226,7 @@ fn wheel(file: &File, glance: unheck_wheel::Glance, size: u64) -> Wheel {
         None => Default::default(),
     };
     Wheel {
-        filename: file.filename.clone(),
+        filename: filename.to_owned(),
         modules,
         import_names: names,
         import_namespaces: namespaces,

@@ -295,7 +295,6 @@ impl Attempt<'_> {
         } = *self;
         self.fetch()?;
         let mut findings = secrets(self.app);
-        findings.extend(census::findings(self.lock, &self.project.config.allow));
         let mut platforms = Vec::new();
         let mut targets = Vec::new();
         // A frozen lock may be for more platforms than are asked for.
@@ -330,7 +329,9 @@ impl Attempt<'_> {
                 working_dir: built.working_dir,
             });
         }
-        let findings = working(findings)?;
+        let mut findings = working(findings)?;
+        findings.extend(census::findings(self.lock, &self.project.config.allow));
+        findings.sort();
         let renew = (request.mode == LockMode::Renew).then_some(locked);
         let weights = platforms
             .iter()

@@ -218,6 +218,9 @@ fn the_lock_is_sorted_text_with_a_reason_for_every_file() {
     [packages.wheels.hashes]
     sha256 = "[sha256]"
 
+    [packages.tool.unheck]
+    since = "2026-01-01"
+
     [[packages]]
     name = "hello-lib"
     version = "1.0"
@@ -231,6 +234,9 @@ fn the_lock_is_sorted_text_with_a_reason_for_every_file() {
 
     [packages.wheels.hashes]
     sha256 = "[sha256]"
+
+    [packages.tool.unheck]
+    since = "2026-01-01"
 
     [[packages]]
     name = "native"
@@ -248,6 +254,9 @@ fn the_lock_is_sorted_text_with_a_reason_for_every_file() {
 
     [packages.wheels.hashes]
     sha256 = "[sha256]"
+
+    [packages.tool.unheck]
+    since = "2026-01-01"
 
     [tool.unheck]
     format = 1

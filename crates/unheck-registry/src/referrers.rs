@@ -5,21 +5,25 @@
 //! (Debian's is one) are served by an index under a tag; two writers at the same moment may lose one entry
 //! there, which is how the specification has it.
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK};
 use reqwest::{Method, StatusCode};
 use unheck_base::Digest;
 use unheck_oci::image::{Descriptor, INDEX, Index, MANIFEST, Manifest, canonical_json};
 use unheck_oci::open::MAX_DOCUMENT;
+use url::Url;
 
 use crate::blob::{Blob, Document};
 use crate::client::{Client, Tell};
 use crate::error::{Cause, RegistryError};
+use crate::http::same_origin;
 
 /// The media type of the config of an artifact that has none (image-spec, `manifest.md`).
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const EMPTY_BYTES: &[u8] = b"{}";
 /// The most referrers that are looked at.
 const MAX_REFERRERS: usize = 1000;
+/// The most pages of a list.
+const MAX_PAGES: usize = 50;
 
 /// Something that is said about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,7 +199,7 @@ impl Client {
         }
     }
 
-    /// The answer of the API; `None` where the registry does not have it.
+    /// The answer of the API, all pages of it; `None` where the registry does not have it.
     async fn ask_referrers(
         &self,
         subject: &Digest,
@@ -206,24 +210,45 @@ impl Client {
             url.query_pairs_mut()
                 .append_pair("artifactType", artifact_type);
         }
-        let answer = self
-            .call(
-                &self.ask(Method::GET, url, &[(ACCEPT, INDEX)]),
-                self.scope(),
-            )
-            .await?;
-        let media_type = answer
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|text| text.to_str().ok());
+        let mut all: Option<Index> = None;
+        for _ in 0..MAX_PAGES {
+            let Some((page, next)) = self.referrers_page(&url).await? else {
+                return Ok(all);
+            };
+            match &mut all {
+                Some(all) => all.manifests.extend(page.manifests),
+                None => all = Some(page),
+            }
+            match next {
+                Some(next) => url = next,
+                None => return Ok(all),
+            }
+        }
+        Err(Cause::Malformed {
+            why: format!("its list of artifacts has more than {MAX_PAGES} pages"),
+        })
+    }
+
+    async fn referrers_page(&self, url: &Url) -> Result<Option<(Index, Option<Url>)>, Cause> {
+        let ask = self.ask(Method::GET, url.clone(), &[(ACCEPT, INDEX)]);
+        let answer = self.call(&ask, self.scope()).await?;
+        let text = |name| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|text| text.to_str().ok())
+        };
+        let media_type = text(CONTENT_TYPE);
         let is_index = media_type.is_some_and(|text| text.split(';').next() == Some(INDEX));
+        let next = text(LINK).and_then(|text| next_page(text, url));
         match answer.status() {
             StatusCode::OK if is_index => {
                 let body = self.http.body(answer, MAX_DOCUMENT).await?;
                 let index = serde_json::from_slice(&body);
-                index.map(Some).map_err(|_| Cause::Malformed {
+                let index = index.map_err(|_| Cause::Malformed {
                     why: "its list of artifacts is no image index".to_owned(),
-                })
+                })?;
+                Ok(Some((index, next)))
             }
             // Some answer with a page, some with 404, some with 405 or 400: none of them has the API.
             StatusCode::OK
@@ -263,7 +288,44 @@ impl From<RegistryError> for Listing {
     }
 }
 
+/// The next page that a `Link` header names (RFC 8288); one at another origin is none.
+fn next_page(text: &str, from: &Url) -> Option<Url> {
+    let (target, rest) = text.trim().strip_prefix('<')?.split_once('>')?;
+    let is_next = rest.split(';').any(|part| {
+        let part = part.trim();
+        part.eq_ignore_ascii_case("rel=next") || part.eq_ignore_ascii_case("rel=\"next\"")
+    });
+    let url = from.join(target).ok()?;
+    (is_next && same_origin(&url, from)).then_some(url)
+}
+
 /// `sha256-<hex>`.
 fn fallback_tag(subject: &Digest) -> String {
     format!("sha256-{}", subject.hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_next_page_is_followed_at_the_same_origin_only() {
+        let from = Url::parse("https://r.example/v2/a/referrers/x?n=1").unwrap();
+        let next = |text: &str| next_page(text, &from).map(String::from);
+        let good = next("</v2/a/referrers/x?n=1&last=y>; rel=\"next\"");
+        assert_eq!(
+            good.as_deref(),
+            Some("https://r.example/v2/a/referrers/x?n=1&last=y")
+        );
+        for text in [
+            "",
+            "<",
+            "</x>",
+            "</x>; rel=prev",
+            "<https://evil.example/x>; rel=next",
+            "/x; rel=next",
+        ] {
+            assert_eq!(next(text), None, "{text}");
+        }
+    }
 }

@@ -27,6 +27,8 @@ pub struct RegistryOptions {
     pub location_base: Option<String>,
     /// Blobs are not given, a redirect to this and the path is.
     pub blob_redirect: Option<String>,
+    /// The referrers API gives so many entries on one page.
+    pub referrers_page: Option<usize>,
     /// Where challenges say that tokens are; else `/token` of the registry itself.
     pub realm: Option<String>,
     /// A token is good for so many requests, whatever its `expires_in` says.
@@ -91,6 +93,7 @@ impl Default for RegistryOptions {
             absolute_locations: false,
             location_base: None,
             blob_redirect: None,
+            referrers_page: None,
             realm: None,
             token_uses: None,
             token_life: 300,
@@ -599,8 +602,22 @@ impl State {
             found.push(entry);
         }
         let media = "application/vnd.oci.image.index.v1+json";
-        let index = json!({ "schemaVersion": 2, "mediaType": media, "manifests": found });
-        let answer = Response::bytes(media, index.to_string().into_bytes());
+        let skip = request
+            .parameter("skip")
+            .and_then(|skip| skip.parse().ok())
+            .unwrap_or(0);
+        let size = self.options.referrers_page.unwrap_or(usize::MAX);
+        let more = found.len() > size.saturating_add(skip);
+        let page: Vec<Value> = found.into_iter().skip(skip).take(size).collect();
+        let index = json!({ "schemaVersion": 2, "mediaType": media, "manifests": page });
+        let mut answer = Response::bytes(media, index.to_string().into_bytes());
+        if more {
+            let next = format!(
+                "</v2/{name}/referrers/{digest}?skip={}>; rel=\"next\"",
+                skip + size
+            );
+            answer = answer.header("link", next);
+        }
         match wanted {
             Some(_) => answer.header("oci-filters-applied", "artifactType"),
             None => answer,

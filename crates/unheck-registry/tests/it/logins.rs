@@ -1,12 +1,13 @@
 //! Logins: who gets them and who does not.
 
-use unheck_registry::Purpose;
+use unheck_registry::{Client, Options, Purpose};
 use unheck_store::Store;
 use unheck_testkit::registry::Auth;
 use unheck_testkit::{Registry, RegistryOptions, Server};
 
 use crate::support::{
-    access, chain, client, client_of, logins, message, noise, one, receive, reference, send,
+    access, chain, client, client_of, logins, message, noise, one, options, receive, reference,
+    send,
 };
 
 fn registry(auth: Auth) -> Registry {
@@ -56,7 +57,19 @@ fn one_token_serves_a_whole_push_and_a_new_one_comes_when_it_is_over() {
             token_life,
             ..RegistryOptions::default()
         });
-        let client = client(&registry, access(&registry, LOGIN));
+        // One blob after the other: of a token with few uses another request might take the last.
+        let options = Options {
+            parallel: 1,
+            ..options()
+        };
+        let repository = reference(&registry, "team/web").repository().clone();
+        let client = Client::new(
+            &repository,
+            Purpose::Push,
+            access(&registry, LOGIN),
+            options,
+        );
+        let client = client.unwrap();
         send(&client, &one(&[noise(1, 20_000), noise(2, 10)])).unwrap();
         registry.server.requests_for("/token").len()
     };

@@ -23,6 +23,7 @@ fn artifacts_are_listed_whatever_the_registry_can_do() {
     for referrers in [true, false] {
         let registry = Registry::start(RegistryOptions {
             referrers,
+            referrers_page: Some(1),
             ..RegistryOptions::default()
         });
         let client = client(&registry, access(&registry, None));

@@ -187,9 +187,7 @@ impl HostError {
     /// Whose world it comes from.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Refused { said, .. }
-                if said.contains("No space left") || said.contains("quota exceeded") =>
-            {
+            Self::Refused { said, .. } | Self::Greeting { said } if is_no_space(said) => {
                 Kind::Limit
             }
             Self::Refused { refusal, .. } => match refusal {
@@ -224,7 +222,7 @@ impl HostError {
                 "run it again: what arrived is kept, and what was half done is undone first"
             }
             Self::Refused { refusal, said } => match refusal {
-                _ if said.contains("No space left") => "free space there, or `unheck prune`",
+                _ if is_no_space(said) => "free space there, or `unheck prune`",
                 Refusal::Locked => {
                     "wait, or take the lock away with `--steal-lock` when nobody is at it any more"
                 }
@@ -239,6 +237,11 @@ impl HostError {
             _ => return None,
         })
     }
+}
+
+/// The words of the C library for `ENOSPC` and `EDQUOT` (strerror(3)), which tools of a host say.
+fn is_no_space(said: &str) -> bool {
+    said.contains("No space left") || said.contains("quota exceeded")
 }
 
 /// What went wrong on which host.

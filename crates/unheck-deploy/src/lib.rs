@@ -46,6 +46,6 @@ pub use error::{DeployError, HostError, HostFailure, Kind, Refusal};
 pub use host::{Context, Say};
 pub use prune::{PruneReport, Pruned, prune};
 pub use release::{ReleaseReport, Switched, Wanted, release};
-pub use status::{HostStatus, ReleaseInfo, StatusReport, status};
+pub use status::{DeployedRelease, HostStatus, ReleaseInfo, StatusReport, status};
 pub use transport::{Local, Ssh, SshOptions, Transport};
 pub use unit::{Units, units};

@@ -155,6 +155,15 @@ run() {
     return 1
 }
 
+# names LINK: what it names, in $at; `none` when it is not there, which a failing tool is not.
+names() {
+    at=none
+    [ -L "$1" ] || return 0
+    at=$(readlink "$1" 2>/dev/null </dev/null) && [ -n "$at" ] && return 0
+    why="cannot read the link $1"
+    return 1
+}
+
 # point LINK TARGET: the one step that others see.
 point() {
     try ln -s -- "$2" ".to.$$" && try mv -T ".to.$$" "$1" && return 0
@@ -165,7 +174,9 @@ point() {
 
 # go_back: what served before an unconfirmed switch serves again.
 go_back() {
-    old=$(readlink undo 2>/dev/null) || { unconfirmed=''; return 0; }
+    [ -L undo ] || { unconfirmed=''; return 0; }
+    names undo || return 1
+    old=$at
     if [ "$old" = none ]; then
         try rm -f current || return 1
     else
@@ -190,7 +201,8 @@ verb_repair() {
     locked || return
     rm -f .to.* lock.*[0-9]
     if [ -L undo ]; then
-        old=$(readlink undo)
+        names undo || { no io "$why"; return; }
+        old=$at
         go_back || { no undo "$why"; return; }
         audit "$undone" || { no io "$why"; return; }
         data "undone ${old#releases/}"
@@ -217,24 +229,24 @@ clear() {
 # adopt: takes what arrived whole among the blobs, and removes what did not. A blob is named by its
 # SHA-256, with `.x` where it may be executed.
 adopt() {
-    some=''
-    for place in incoming/*/*; do [ ! -d "$place" ] || some=yes; done
-    [ -z "$some" ] || flush
+    some=0
+    for name in incoming/*/*/*; do [ ! -f "$name" ] || some=$((some + 1)); done
+    if [ "$some" -gt 0 ]; then
+        flush
+        find incoming -type f -exec sha256sum {} + >staging/arrived 2>/dev/null </dev/null
+        while read -r sum path; do
+            name=${path##*/}
+            if [ "$sum" = "${name%.x}" ] || try rm -f -- "$path"; then some=$((some - 1)); fi
+        done <staging/arrived
+        # Whatever was not looked at is not taken.
+        [ "$some" -eq 0 ] || { why="cannot check what arrived: $why"; return 1; }
+    fi
     for place in incoming/*/*; do
-        [ -d "$place" ] || continue
-        case ${place##*/} in lists) to=lists ;; *) to=blobs/${place##*/} ;; esac
-        try mkdir -p -- "$to" || return 1
         set -- "$place"/*
         [ -e "$1" ] || continue
-        (cd -- "$place" && sha256sum -- * 2>/dev/null </dev/null) | while read -r sum name; do
-            name=${name#\*}
-            if [ "$sum" != "${name%.x}" ]; then
-                rm -f -- "$place/$name"
-                data "broken $name"
-            fi
-        done
-        set -- "$place"/*
-        [ ! -e "$1" ] || try mv -f -- "$@" "$to/" || return 1
+        case ${place##*/} in lists) to=lists ;; *) to=blobs/${place##*/} ;; esac
+        [ -d "$to" ] || try mkdir -p -- "$to" || return 1
+        try mv -f -- "$@" "$to/" || return 1
     done
     clear incoming
 }
@@ -372,6 +384,13 @@ compare() {
         find . ! -type f ! -type d | while IFS= read -r path; do
             printf '%s\t%s\n' "$(readlink "$path")" "$path"
         done >"$dir/staging/seen.l"
+        # A directory stands for what is in it; one with nothing is none of ours.
+        find . -type d | while IFS= read -r path; do
+            for name in "$path"/* "$path"/.[!.]* "$path"/..?*; do
+                { [ -e "$name" ] || [ -L "$name" ]; } && continue 2
+            done
+            printf 'empty\t%s\n' "$path"
+        done >>"$dir/staging/seen.l"
     }) 2>/dev/null </dev/null
     # Every line is there twice, or something differs. Without the mark a tool failed.
     printf '~\n' >staging/mark
@@ -440,7 +459,8 @@ verb_switch() {
     IFS= read -r undone || return
     locked || return
     [ -d "releases/$id" ] || { no absent "releases/$id"; return; }
-    old=$(readlink current 2>/dev/null </dev/null) || old=none
+    names current || { no io "$why"; return; }
+    old=$at
     audit "$begun" || { no io "$why"; return; }
     try ln -s -- "$old" undo || { no io "$why"; return; }
     unconfirmed=$undone
@@ -458,8 +478,9 @@ verb_commit() {
     IFS= read -r done || return
     locked || return
     [ -L undo ] || { unconfirmed=''; yes; return; }
+    names undo || { no io "$why"; return; }
     audit "$done" || { no io "$why"; return; }
-    if [ "$(readlink undo)" = none ]; then
+    if [ "$at" = none ]; then
         try rm -f undo || { no io "$why"; return; }
     else
         try mv -T undo previous || { no io "$why"; return; }
@@ -495,7 +516,8 @@ verb_remove() {
     IFS= read -r id || return
     locked || return
     for link in current previous undo; do
-        [ "$(readlink "$link" 2>/dev/null)" != "releases/$id" ] || { no busy "$id is $link"; return; }
+        names "$link" || { no io "$why"; return; }
+        [ "$at" != "releases/$id" ] || { no busy "$id is $link"; return; }
     done
     clear staging && try chmod u+w "releases/$id" && try mv -T -- "releases/$id" "staging/$id" &&
         try rm -rf -- "meta/$id" && clear staging || { no io "$why"; return; }
@@ -511,6 +533,9 @@ verb_sweep() {
         [ "$name" = total ] || freed=$((freed + size))
     done <staging/idle
     try find blobs -type f -links 1 -exec rm -f {} + || { no io "$why"; return; }
+    for place in meta/*; do
+        [ ! -e "$place" ] || try cat -- "$place/tree" || { no io "$why"; return; }
+    done
     cat meta/*/tree 2>/dev/null </dev/null | cut -d ' ' -f 2 | sort -u >staging/named
     # A name that is both there and named is there twice; one that is only named was never sent.
     (cd lists && ls && cat ../staging/named) | sort | uniq -u | while IFS= read -r name; do

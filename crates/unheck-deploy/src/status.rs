@@ -1,7 +1,5 @@
 //! `unheck status`: what is deployed, what serves, since when, by whom. Changes nothing.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use unheck_base::Digest;
 
@@ -65,7 +63,17 @@ pub struct HostStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked: Option<String>,
     /// What is deployed, by name.
-    pub deployed: BTreeMap<String, Option<ReleaseInfo>>,
+    pub deployed: Vec<DeployedRelease>,
+}
+
+/// A release on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeployedRelease {
+    /// Its name.
+    pub release: String,
+    /// What is known of it; `None` where its record is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<ReleaseInfo>,
 }
 
 impl ReleaseInfo {
@@ -155,7 +163,10 @@ fn of_host(label: &str, state: State) -> HostStatus {
         deployed: state
             .releases
             .into_iter()
-            .map(|(id, info)| (id, ReleaseInfo::parse(&info)))
+            .map(|(release, info)| DeployedRelease {
+                release,
+                record: ReleaseInfo::parse(&info),
+            })
             .collect(),
     }
 }

@@ -72,7 +72,11 @@ fn releases_come_go_and_come_back() {
         (since.who.as_str(), since.what.as_str()),
         ("ada@laptop", "release")
     );
-    let record = told.hosts[1].deployed[&second].as_ref().expect("record");
+    let there = told.hosts[1]
+        .deployed
+        .iter()
+        .find(|one| one.release == second);
+    let record = there.and_then(|one| one.record.as_ref()).expect("record");
     assert_eq!(
         (record.version.as_deref(), record.bytes),
         (Some("2"), two.bytes())

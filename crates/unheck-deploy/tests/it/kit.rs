@@ -33,7 +33,10 @@ impl Kit {
 
     /// So many hosts, which share this machine but not their directories.
     pub(crate) fn with_hosts(count: usize) -> Self {
-        let temp = tempfile::tempdir().expect("temp");
+        // In memory where that is possible: every step syncs, which takes long on a busy disk.
+        let memory = Path::new("/dev/shm");
+        let temp = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());
+        let temp = temp.expect("temp");
         let mut kit = Self {
             config: TargetConfig {
                 hosts: (0..count).map(|n| format!("host{n}")).collect(),

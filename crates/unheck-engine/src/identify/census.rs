@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
+use unheck_base::Digest;
 use unheck_names::facts::{Page, Project};
 use unheck_names::label::printable;
 use unheck_names::table::Table;
@@ -72,6 +73,10 @@ pub fn gather(
             None => {}
         }
     }
+    if session.net.is_offline() {
+        unknown.into_iter().for_each(|package| recall(session, package));
+        return;
+    }
     if unknown.is_empty() {
         return;
     }
@@ -98,9 +103,37 @@ pub fn gather(
     for (package, (page, project)) in unknown.into_iter().zip(answers) {
         let about = describe(&package.name, page.as_ref(), project.as_ref(), session.now);
         if about != About::default() {
+            remember(session, package, &about);
             package.tool = Some(crate::lock::PackageTool { unheck: about });
         }
     }
+}
+
+/// Longest answer that is read back, in bytes.
+const MAX_ABOUT: u64 = 1 << 20;
+
+/// What the index said is kept: a lock that is made again without a network says the same.
+fn remember(session: &Session, package: &Package, about: &About) {
+    let bytes = serde_json::to_vec(about).expect("texts always serialise");
+    // Nothing here may fail a lock.
+    let _ = kept(session, package).put_bytes(&bytes);
+}
+
+fn recall(session: &Session, package: &mut Package) {
+    let bytes = kept(session, package).bytes(MAX_ABOUT).ok().flatten();
+    let about = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    package.tool = about.map(|unheck| crate::lock::PackageTool { unheck });
+}
+
+fn kept(session: &Session, package: &Package) -> unheck_store::Derived {
+    let Package {
+        name,
+        version,
+        index,
+        ..
+    } = package;
+    let key = Digest::of(format!("census 1 {name} {version:?} {index:?}").as_bytes());
+    session.store().derived("census", &key)
 }
 
 /// Adds what only the wheels in the store tell: that one is a shim, and summaries that the index did not

@@ -74,14 +74,16 @@ verb_open() {
         [ "$make" = yes ] || { no absent "$dir holds no releases"; return; }
         try mkdir -p -- "$dir" || { no io "$why"; return; }
         for name in "$dir"/* "$dir"/.[!.]* "$dir"/..?*; do
-            case $name in "$dir/.unheck") continue ;; esac
+            case $name in "$dir/.unheck"*) continue ;; esac
             if [ -e "$name" ] || [ -L "$name" ]; then
-                no stranger "$name"
-                return
+                # Another session may have made it, after it had written its mark.
+                { IFS= read -r layout <"$dir/.unheck"; } 2>/dev/null
+                [ "$layout" = 'unheck-deploy 1' ] || { no stranger "$name"; return; }
+                break
             fi
         done
-        { printf 'unheck-deploy 1\n' >"$dir/.unheck"; } 2>/dev/null ||
-            { no io "cannot write $dir/.unheck"; return; }
+        { printf 'unheck-deploy 1\n' >"$dir/.unheck.$$"; } 2>/dev/null &&
+            try mv -f "$dir/.unheck.$$" "$dir/.unheck" || { no io "cannot write $dir/.unheck $why"; return; }
     elif [ "$layout" != 'unheck-deploy 1' ]; then
         no layout "$dir/.unheck says $layout"
         return
@@ -91,8 +93,8 @@ verb_open() {
     if [ "$make" = yes ] && [ ! -d incoming ]; then
         # A rename that does not follow links is what every switch hangs on.
         try mkdir -p blobs lists releases meta staging &&
-            try ln -s one ".to.$$" && try ln -s two ".to.$$.two" &&
-            try mv -T ".to.$$.two" ".to.$$" && try rm -f ".to.$$" &&
+            try ln -s one ".probe.$$" && try ln -s two ".probe.$$.two" &&
+            try mv -T ".probe.$$.two" ".probe.$$" && try rm -f ".probe.$$" &&
             try mkdir -p incoming || { no io "$why"; return; }
     fi
     yes
@@ -123,7 +125,9 @@ verb_lock() {
             sleep 0.3 2>/dev/null </dev/null || sleep 1
             continue
         fi
-        # Its owner is gone. Two may come here at once; who took away another's new lock puts it back.
+        # Its owner is gone, unless it went in the ordinary way and another has the lock by now.
+        [ "$(readlink lock 2>/dev/null </dev/null)" = "$held" ] || continue
+        # Two may come here at once; who took away another's new lock puts it back.
         mv -T lock "lock.$$" 2>/dev/null </dev/null || continue
         if [ "$(readlink "lock.$$")" = "$held" ]; then
             rm -f "lock.$$"
@@ -134,11 +138,17 @@ verb_lock() {
     no io "$why"
 }
 
-locked() {
-    [ -n "$mine" ] && [ "$(readlink lock 2>/dev/null)" = "$mine" ] && return 0
-    no lost "the lock is no longer ours"
+# held TEXT: whether the lock begins so. Who takes it by mistake puts it back at once.
+held() {
+    for again in 1 2 3; do
+        case $(readlink lock 2>/dev/null </dev/null) in "$1"*) return 0 ;; esac
+        sleep 0.1 2>/dev/null </dev/null || sleep 1
+    done
+    no lost 'the lock is no longer ours'
     return 1
 }
+
+locked() { held "${mine:-none}"; }
 
 verb_reload() { IFS= read -r reload && yes; }
 
@@ -233,13 +243,16 @@ adopt() {
     for name in incoming/*/*/*; do [ ! -f "$name" ] || some=$((some + 1)); done
     if [ "$some" -gt 0 ]; then
         flush
-        find incoming -type f -exec sha256sum {} + >staging/arrived 2>/dev/null </dev/null
-        while read -r sum path; do
-            name=${path##*/}
-            if [ "$sum" = "${name%.x}" ] || try rm -f -- "$path"; then some=$((some - 1)); fi
-        done <staging/arrived
+        # No file is written: this is what makes room on a full disk.
+        some=$(find incoming -type f -exec sha256sum {} + 2>/dev/null </dev/null | {
+            while read -r sum path; do
+                name=${path##*/}
+                if [ "$sum" = "${name%.x}" ] || rm -f -- "$path"; then some=$((some - 1)); fi
+            done
+            printf '%s' "$some"
+        })
         # Whatever was not looked at is not taken.
-        [ "$some" -eq 0 ] || { why="cannot check what arrived: $why"; return 1; }
+        [ "$some" = 0 ] || { why='cannot check what arrived'; return 1; }
     fi
     for place in incoming/*/*; do
         set -- "$place"/*
@@ -297,20 +310,13 @@ verb_have() {
     yes
 }
 
-# holds TOKEN: whether the session that sends us is the one that holds the lock.
-holds() {
-    case $(readlink lock 2>/dev/null </dev/null) in "$1"*) return 0 ;; esac
-    no lost "the lock is no longer ours"
-    return 1
-}
-
 # unpack PLACE: a compressed archive, to the end of standard input.
 unpack() { why=$({ gzip -dc | tar -xof - -C "$1"; } 2>&1); }
 
-# receive TOKEN and an archive of blobs.
+# receive TOKEN and an archive of blobs: TOKEN is how the lock of the session that sends us begins.
 verb_receive() {
     IFS= read -r token || return
-    holds "$token" || return
+    held "${token:-none}" || return
     place=incoming/new.$$
     try mkdir -p -- "$place" || { no io "$why"; return; }
     unpack "$place" || { no io "tar failed: $why"; return; }
@@ -348,7 +354,7 @@ verb_stage() {
 # links TOKEN and an archive of what the staged tree lacks: links to blobs.
 verb_links() {
     IFS= read -r token || return
-    holds "$token" || return
+    held "${token:-none}" || return
     unpack . || { no io "tar failed: $why"; return; }
     yes
 }

@@ -265,7 +265,7 @@ impl Kit {
             let left: Vec<_> = left.iter().map(std::fs::DirEntry::file_name).collect();
             let temporary = |name: &std::ffi::OsString| {
                 let name = name.to_string_lossy().into_owned();
-                !["all", "differs", "mark", "idle", "arrived", "named"].contains(&name.as_str())
+                !["all", "differs", "mark", "idle", "named"].contains(&name.as_str())
                     && !name.starts_with("want.")
                     && !name.starts_with("seen.")
             };

@@ -72,6 +72,21 @@ pub(crate) enum Verb {
     /// Bring an image from a registry into a file
     #[command(after_help = "Example: unheck pull registry.example/team/web:1.0 -o web.oci.tar")]
     Pull(PullArgs),
+    /// Put what was built in place on hosts, and check it there; what serves is not touched
+    #[command(after_help = "Example: unheck deploy dist/web-1.0 --target prod")]
+    Deploy(DeployArgs),
+    /// Make a release that is deployed serve: on all hosts, or on none
+    #[command(after_help = "Example: unheck release --target prod")]
+    Release(ReleaseArgs),
+    /// Make the release that served before serve again
+    #[command(after_help = "Example: unheck rollback --target prod")]
+    Rollback(RollbackArgs),
+    /// Say what is deployed, what serves, since when and by whom
+    #[command(after_help = "Example: unheck status --target prod")]
+    Status(StatusArgs),
+    /// Remove old releases from hosts, never the one that serves or the one before it
+    #[command(after_help = "Example: unheck prune --target prod --releases 3")]
+    Prune(PruneArgs),
     /// Show or clean the cache of downloads and layers
     #[command(after_help = "Example: unheck cache prune --unused-for 7")]
     Cache(CacheArgs),
@@ -698,6 +713,95 @@ pub(crate) struct IdentifyArgs {
     /// Where distributions come from.
     #[command(flatten)]
     pub(crate) index: IndexArgs,
+}
+
+/// Which hosts.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Target")]
+pub(crate) struct TargetArgs {
+    /// A target of `[tool.unheck.targets]` [default: the only one]
+    #[arg(long, env = "UNHECK_TARGET", value_name = "NAME")]
+    pub(crate) target: Option<String>,
+    /// The project that configures it
+    #[arg(
+        long,
+        env = "UNHECK_PROJECT",
+        value_name = "PROJECT",
+        default_value = "."
+    )]
+    pub(crate) project: PathBuf,
+    /// A configuration file for `ssh` instead of the user's
+    #[arg(long, env = "UNHECK_SSH_CONFIG", value_name = "FILE")]
+    pub(crate) ssh_config: Option<PathBuf>,
+}
+
+/// Which hosts, and what to do when somebody else is at them.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LockedTargetArgs {
+    /// Which hosts.
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    /// End the session that holds a host's lock, which undoes what it has not finished
+    #[arg(long, env = "UNHECK_STEAL_LOCK", value_parser = BoolishValueParser::new(), help_heading = "Target")]
+    pub(crate) steal_lock: bool,
+}
+
+/// `unheck deploy`.
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    /// A directory or archive that `unheck build --format dir` or `tar` made
+    pub(crate) artifact: PathBuf,
+    /// Print systemd units for it instead: a socket that outlives releases, and the service
+    #[arg(long, env = "UNHECK_UNIT", value_parser = BoolishValueParser::new())]
+    pub(crate) unit: bool,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) at: LockedTargetArgs,
+}
+
+/// `unheck release`.
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// Which one, or the beginning of its name or of its digest [default: the one that was deployed last]
+    pub(crate) release: Option<String>,
+    /// Ask for no health check
+    #[arg(long, env = "UNHECK_NO_HEALTH_CHECK", value_parser = BoolishValueParser::new())]
+    pub(crate) no_health_check: bool,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) at: LockedTargetArgs,
+}
+
+/// `unheck rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// Which one, or the beginning of its name or of its digest [default: the one that served before]
+    pub(crate) release: Option<String>,
+    /// Ask for no health check
+    #[arg(long, env = "UNHECK_NO_HEALTH_CHECK", value_parser = BoolishValueParser::new())]
+    pub(crate) no_health_check: bool,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) at: LockedTargetArgs,
+}
+
+/// `unheck status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Where.
+    #[command(flatten)]
+    pub(crate) at: TargetArgs,
+}
+
+/// `unheck prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// How many stay besides the one that serves and the one before [default: `keep` of the target, else 5]
+    #[arg(long, env = "UNHECK_RELEASES", value_name = "COUNT")]
+    pub(crate) releases: Option<u32>,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) at: LockedTargetArgs,
 }
 
 /// `unheck cache`.

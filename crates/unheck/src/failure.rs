@@ -91,6 +91,20 @@ pub(crate) enum CliError {
         #[source]
         source: std::io::Error,
     },
+    /// The artifact is none that a host can hold.
+    #[error("`{path}` has the form `{format}`, and hosts hold releases of the forms `dir` and `tar` only", path = path.display())]
+    NotForHosts {
+        /// The artifact.
+        path: std::path::PathBuf,
+        /// What it is.
+        format: unheck_engine::form::Format,
+    },
+    /// There is no such target.
+    #[error("{0}")]
+    NoTarget(String),
+    /// Hosts cannot be brought to what was asked for.
+    #[error(transparent)]
+    Deploy(#[from] unheck_deploy::DeployError),
     /// stdout is gone.
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
@@ -103,6 +117,13 @@ impl Explain for CliError {
             Self::Cache(unheck_store::StoreError::Io { .. }) | Self::Walk(_) | Self::Output(_) => {
                 Class::Outside
             }
+            Self::Deploy(error) => match error.kind() {
+                unheck_deploy::Kind::Verdict => Class::Verdict,
+                unheck_deploy::Kind::Input => Class::Input,
+                unheck_deploy::Kind::Outside => Class::Outside,
+                unheck_deploy::Kind::Limit => Class::Limit,
+                unheck_deploy::Kind::Bug => Class::Bug,
+            },
             _ => Class::Input,
         }
     }
@@ -120,6 +141,11 @@ impl Explain for CliError {
                 vec!["name the image: `unheck verify HOST/NAME:TAG --key FILE`".to_owned()]
             }
             Self::NoCache => vec!["choose a directory: `--cache-dir DIR`".to_owned()],
+            Self::NotForHosts { .. } => vec!["build a relocatable one: `unheck build --format dir`".to_owned()],
+            Self::NoTarget(_) => vec![
+                "configure it in `pyproject.toml`: `[tool.unheck.targets.NAME]` with `hosts` and `directory`".to_owned(),
+            ],
+            Self::Deploy(error) => error.hints(),
             Self::Cache(error) => error.hint().into_iter().collect(),
             _ => Vec::new(),
         }
@@ -173,6 +199,12 @@ impl Failure {
         {
             let problem = |one: &Exceeded| (one.to_string(), one.evidence.clone());
             self.problems.extend(list.iter().map(problem));
+        }
+        if let Some(CliError::Deploy(unheck_deploy::DeployError::Hosts { failures, .. })) =
+            error.downcast_ref()
+        {
+            let problem = |one: &unheck_deploy::HostFailure| (one.to_string(), causes(&one.error));
+            self.problems.extend(failures.iter().map(problem));
         }
         let fetch = error.downcast_ref::<FetchError>();
         let fetch = fetch.or_else(|| match error.downcast_ref() {

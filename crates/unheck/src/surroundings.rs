@@ -20,6 +20,10 @@ pub(crate) struct Surroundings {
     pub(crate) resolver: Environment,
     /// Where the host's cargo keeps its configuration: `CARGO_HOME`, else `~/.cargo`.
     pub(crate) cargo_home: Option<PathBuf>,
+    /// Who the user is and on which machine, such as `ada@laptop`.
+    pub(crate) who: String,
+    /// Where temporary files go.
+    pub(crate) temporary: PathBuf,
     /// Where the host's apt keeps its sources.
     pub(crate) apt: PathBuf,
     /// Where logins of registries may be.
@@ -91,10 +95,36 @@ impl Surroundings {
                 .filter(|text| !text.is_empty()),
             resolver: Environment(resolver),
             cargo_home: path("CARGO_HOME").or_else(|| Some(path("HOME")?.join(".cargo"))),
+            who: who(),
+            temporary: std::env::temp_dir(),
             apt: PathBuf::from("/etc/apt"),
             logins: Logins::of(path),
         }
     }
+}
+
+/// The user's name as the login shell set it, and the machine's as the kernel has it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+fn who() -> String {
+    let user = ["LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let machine = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let named = |text: &str| {
+        if text.is_empty() {
+            "unknown".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    format!(
+        "{}@{}",
+        named(&user.unwrap_or_default()),
+        named(machine.trim())
+    )
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Format: JSON at [`MANIFEST_PATH`] inside the artifact, [`FORMAT`] in `unheck-form`; see
 //! `docs/forms.md`.
 
+mod deploy;
 mod open;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use unheck_base::{Digest, TreePath};
 use crate::platform::Platform;
 use crate::tree::Origin;
 
+pub use deploy::deployable;
 pub use open::{Described, Form, FormError, describe, open_form, program_of};
 
 /// Where the list of files is inside a relocatable artifact.

@@ -74,7 +74,9 @@ pub fn gather(
         }
     }
     if session.net.is_offline() {
-        unknown.into_iter().for_each(|package| recall(session, package));
+        unknown
+            .into_iter()
+            .for_each(|package| recall(session, package));
         return;
     }
     if unknown.is_empty() {

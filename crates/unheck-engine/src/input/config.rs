@@ -68,6 +68,8 @@ pub struct Config {
     pub allow: BTreeMap<String, String>,
     /// What the artifact must not exceed.
     pub limits: crate::limits::Limits,
+    /// Where artifacts are deployed, by name; see `docs/deploy.md`.
+    pub targets: BTreeMap<String, unheck_deploy::TargetConfig>,
 }
 
 /// An interpreter archive.

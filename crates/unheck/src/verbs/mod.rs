@@ -4,13 +4,18 @@ mod build;
 mod cache;
 mod check;
 mod completions;
+mod deploy;
 mod identify;
 mod lock;
+mod prune;
 mod pull;
 mod push;
+mod release;
 mod run;
 mod sbom;
 mod size;
+mod status;
+mod target;
 mod verify;
 mod why;
 
@@ -57,6 +62,11 @@ pub(crate) fn dispatch(
         Verb::Sbom(args) => sbom::sbom(args, context),
         Verb::Push(args) => push::push(args, context),
         Verb::Pull(args) => pull::pull(args, context),
+        Verb::Deploy(args) => deploy::deploy(args, context),
+        Verb::Release(args) => release::release(args, context),
+        Verb::Rollback(args) => release::rollback(args, context),
+        Verb::Status(args) => status::status(args, context),
+        Verb::Prune(args) => prune::prune(args, context),
         Verb::Cache(args) => cache::cache(&args.what, context),
         Verb::Completions(args) => completions::completions(args.shell, context),
     }

@@ -5,7 +5,7 @@ use crate::kit::{Kit, PROJECT};
 #[test]
 fn help_is_as_documented() {
     let kit = Kit::new(PROJECT);
-    let verbs: [&[&str]; 17] = [
+    let verbs: [&[&str]; 22] = [
         &[],
         &["build"],
         &["lock"],
@@ -18,6 +18,11 @@ fn help_is_as_documented() {
         &["sbom"],
         &["push"],
         &["pull"],
+        &["deploy"],
+        &["release"],
+        &["rollback"],
+        &["status"],
+        &["prune"],
         &["cache"],
         &["cache", "dir"],
         &["cache", "size"],

@@ -1,8 +1,8 @@
 //! Deploy, then release: immutable releases beside each other on hosts, and one rename that switches.
 //!
-//! [`deploy`] puts the files of an [`Artifact`] in place on every host of a [`Target`] and checks them
-//! there; what serves is not touched. [`release`] and its counterpart back switch all hosts or none.
-//! [`status`] reads, [`prune`] tidies up. Read [`remote`] for the protocol, and `remote.sh` for the far
+//! [`deploy()`] puts the files of an [`Artifact`] in place on every host of a [`Target`] and checks them
+//! there; what serves is not touched. [`release()`] and its counterpart back switch all hosts or none.
+//! [`status()`] reads, [`prune()`] tidies up. Read the module `remote` for the protocol, and `remote.sh` for the far
 //! side, which is all that a host has of unheck.
 //!
 //! # Layout on a host
@@ -33,7 +33,7 @@ mod host;
 mod lists;
 mod prune;
 mod release;
-pub mod remote;
+mod remote;
 mod status;
 mod transport;
 mod unit;

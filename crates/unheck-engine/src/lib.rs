@@ -28,6 +28,7 @@ pub mod net;
 pub mod platform;
 pub mod provider;
 pub mod publish;
+pub mod review;
 pub mod roots;
 pub mod run;
 pub mod scan;

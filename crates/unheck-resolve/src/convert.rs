@@ -294,7 +294,7 @@ fn archive(
     }
 }
 
-fn sha256(hashes: &[HashDigest]) -> Option<Digest> {
+pub(crate) fn sha256(hashes: &[HashDigest]) -> Option<Digest> {
     hashes
         .iter()
         .find(|hash| hash.algorithm() == HashAlgorithm::Sha256)

@@ -21,7 +21,7 @@ use uv_pypi_types::{ArchivedStatus, Yanked};
 use uv_redacted::DisplaySafeUrl;
 
 use crate::cause::{bare_url, mask};
-use crate::convert::timestamp;
+use crate::convert::{sha256, timestamp};
 use crate::error::{Cause, FetchError, ResolveError};
 use crate::inputs::Inputs;
 use crate::resolve::{registry_client, workspace_root};
@@ -60,6 +60,8 @@ pub struct IndexFile {
     pub yanked: Option<String>,
     /// `Requires-Python`.
     pub requires_python: Option<String>,
+    /// SHA-256, if stated.
+    pub sha256: Option<unheck_base::Digest>,
 }
 
 /// The end of a file.
@@ -335,6 +337,7 @@ fn add(page: &mut IndexPage, package: &PackageName, index: &IndexUrl, format: Me
                 requires_python: file
                     .requires_python
                     .map(|specifiers| specifiers.to_string()),
+                sha256: sha256(file.hashes.as_slice()),
             });
         }
     }

@@ -74,6 +74,26 @@ pub(crate) fn plain(
     })
 }
 
+/// A session for a verb that asks the index and fetches from it; `directory` is whose index settings count.
+pub(crate) fn with_index(
+    common: &Common,
+    index: IndexSettings,
+    directory: &Path,
+    surroundings: &Surroundings,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Session, Box<Failure>> {
+    let cache = Cache::find(common, surroundings)?;
+    let root = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let mut inputs = Inputs::new(root.clone(), Source::Pyproject(root.join("pyproject.toml")));
+    inputs.index = index.clone();
+    inputs.environment = surroundings.resolver.clone();
+    let transport = IndexTransport::new(inputs, cache.resolver());
+    let mut session = plain(&cache, common.offline, surroundings, reporter)?;
+    session.net = session.net.with_credentials(Arc::new(transport));
+    session.index = index;
+    Ok(session)
+}
+
 /// A session for a verb on an artifact that asks Debian's indexes.
 pub(crate) fn with_debian(
     common: &Common,

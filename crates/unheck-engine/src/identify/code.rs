@@ -155,7 +155,7 @@ fn specific(module: &str, name: Option<&str>) -> String {
 }
 
 /// Paths of Python files relative to `directory`, sorted.
-fn sources(directory: &Path) -> Result<Vec<PathBuf>, ReadCodeError> {
+pub(crate) fn sources(directory: &Path) -> Result<Vec<PathBuf>, ReadCodeError> {
     let skipped = |entry: &ignore::DirEntry| {
         let name = entry.file_name().to_string_lossy();
         let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());

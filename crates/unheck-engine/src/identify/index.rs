@@ -129,6 +129,26 @@ impl<'a> LiveIndex<'a> {
         Ok((page, self.project(name, version).await?))
     }
 
+    /// All that the index has of a distribution, with digests; `None` where it has no such name.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub(crate) fn files(&self, name: &str) -> Result<Option<IndexPage>, IndexError> {
+        let known = self.session.net.block_on(self.page(name))?;
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.and_then(|_| pages.get(name).cloned()))
+    }
+
+    /// The project JSON of several versions, in their order; `None` where it cannot be had.
+    pub(crate) fn versions(&self, name: &str, versions: &[&str]) -> Vec<Option<Project>> {
+        let each = versions
+            .iter()
+            .map(|version| self.project(name, Some(version)));
+        let answers = self.session.net.block_on(futures::future::join_all(each));
+        let known = |answer: Result<Option<Project>, IndexError>| answer.ok().flatten();
+        answers.into_iter().map(known).collect()
+    }
+
     async fn glance(&self, file: &File) -> Result<Wheel, IndexError> {
         let what = || file.filename.clone();
         let mut count = TAIL;

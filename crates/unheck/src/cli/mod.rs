@@ -91,6 +91,9 @@ pub(crate) enum Verb {
     /// Remove old releases from hosts, never the one that serves or the one before it
     #[command(after_help = "Example: unheck prune --target prod --releases 3")]
     Prune(PruneArgs),
+    /// Say what a step between two versions changes, and which lines of your code it breaks
+    #[command(after_help = "Example: unheck review flask 2.2.5 2.3.3 --code src")]
+    Review(ReviewArgs),
     /// Show or clean the cache of downloads and layers
     #[command(after_help = "Example: unheck cache prune --unused-for 7")]
     Cache(CacheArgs),
@@ -587,6 +590,50 @@ pub(crate) struct PruneArgs {
     pub(crate) at: LockedTargetArgs,
 }
 
+/// How `unheck review` speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReviewFormat {
+    /// For a terminal
+    Text,
+    /// The object of `--json`
+    Json,
+    /// Workflow commands that GitHub shows as annotations
+    Github,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// For a comment on a pull request
+    Markdown,
+}
+
+/// `unheck review`.
+#[derive(Debug, Args)]
+pub(crate) struct ReviewArgs {
+    /// A distribution
+    pub(crate) dist: String,
+    /// The version that is used
+    pub(crate) old: String,
+    /// The version that it would be
+    pub(crate) new: String,
+    /// The code that uses it: a directory or a file
+    #[arg(long, env = "UNHECK_CODE", value_name = "DIR")]
+    pub(crate) code: Option<PathBuf>,
+    /// How the answer is written [default: text]
+    #[arg(long, env = "UNHECK_REVIEW_FORMAT", value_enum)]
+    pub(crate) format: Option<ReviewFormat>,
+    /// The project whose index settings count
+    #[arg(long, env = "UNHECK_PROJECT", value_name = "DIR", default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// The Python that the code runs on [default: 3.13]
+    #[arg(long, env = "UNHECK_PYTHON", value_name = "VERSION", value_parser = minor)]
+    pub(crate) python: Option<(u8, u8)>,
+    /// Whose wheels are compared where they differ [default: this machine's]
+    #[arg(long, env = "UNHECK_REVIEW_PLATFORM", value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// Where distributions come from.
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+}
+
 /// `unheck cache`.
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
@@ -682,8 +729,8 @@ mod tests {
                     .get_env()
                     .and_then(|name| name.to_str())
                     .unwrap_or_default();
-                // `run` takes one platform where `build` takes several.
-                let expected = [format!("UNHECK_{name}"), format!("UNHECK_RUN_{name}")];
+                // `run` takes one platform where `build` takes several, `review` has formats of its own.
+                let expected = ["", "RUN_", "REVIEW_"].map(|verb| format!("UNHECK_{verb}{name}"));
                 assert!(
                     expected.iter().any(|one| one == variable),
                     "{long}: {variable}"

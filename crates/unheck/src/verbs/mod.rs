@@ -11,6 +11,7 @@ mod prune;
 mod pull;
 mod push;
 mod release;
+mod review;
 mod run;
 mod sbom;
 mod size;
@@ -67,6 +68,7 @@ pub(crate) fn dispatch(
         Verb::Rollback(args) => release::rollback(args, context),
         Verb::Status(args) => status::status(args, context),
         Verb::Prune(args) => prune::prune(args, context),
+        Verb::Review(args) => review::review(args, context),
         Verb::Cache(args) => cache::cache(&args.what, context),
         Verb::Completions(args) => completions::completions(args.shell, context),
     }

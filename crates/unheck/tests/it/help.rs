@@ -5,7 +5,7 @@ use crate::kit::{Kit, PROJECT};
 #[test]
 fn help_is_as_documented() {
     let kit = Kit::new(PROJECT);
-    let verbs: [&[&str]; 22] = [
+    let verbs: [&[&str]; 23] = [
         &[],
         &["build"],
         &["lock"],
@@ -23,6 +23,7 @@ fn help_is_as_documented() {
         &["rollback"],
         &["status"],
         &["prune"],
+        &["review"],
         &["cache"],
         &["cache", "dir"],
         &["cache", "size"],

@@ -8,4 +8,5 @@ mod identify;
 mod kit;
 mod questions;
 mod registry;
+mod review;
 mod schema;

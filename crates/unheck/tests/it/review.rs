@@ -1,0 +1,235 @@
+//! `review`, on two versions of a small distribution.
+
+use unheck_testkit::{About, FileOptions, SdistBuilder, WheelBuilder};
+
+use crate::kit::{Kit, PROJECT, Ran};
+use crate::schema::check;
+
+const OLD: &str = "import warnings\n\n\ndef paint(wall, colour):\n    return wall\n\n\ndef scrape(wall):\n    return wall\n\n\ndef varnish(wall):\n    warnings.warn('use paint', DeprecationWarning)\n    return wall\n";
+const NEW: &str =
+    "def paint(wall, *, colour):\n    return wall\n\n\ndef sand(wall):\n    return wall\n";
+
+/// A program with two lines that break and one that does not.
+const APP: &str = "import wallpaint\n\nwallpaint.paint(1, 2)\nwallpaint.paint(1, colour=2)\nwallpaint.scrape(3)\n";
+
+fn wheel(version: &str, source: &str) -> WheelBuilder {
+    WheelBuilder::new("wallpaint", version).file("wallpaint/__init__.py", source)
+}
+
+fn uploaded(day: &str) -> FileOptions {
+    FileOptions {
+        upload_time: Some(format!("{day}T00:00:00Z")),
+        ..FileOptions::default()
+    }
+}
+
+fn kit() -> Kit {
+    let kit = Kit::new(PROJECT);
+    let index = &kit.world.index;
+    index.add(&wheel("1.0", OLD), uploaded("2026-01-01"));
+    index.add(
+        &wheel("1.1", NEW).requires("six>=1"),
+        uploaded("2026-02-01"),
+    );
+    let yanked = FileOptions {
+        yanked: Some("wrong colour".to_owned()),
+        ..uploaded("2026-01-15")
+    };
+    index.add(&wheel("1.0.1", OLD), yanked);
+    kit.write("code/app.py", APP);
+    kit
+}
+
+fn ask(kit: &Kit, words: &[&str]) -> Ran {
+    let url = kit.world.index_url();
+    kit.plain(&[&["review"], words, &["--default-index", &url]].concat())
+}
+
+#[test]
+fn the_step_the_changes_and_the_lines_are_told() {
+    let kit = kit();
+    let ran = ask(&kit, &["Wallpaint", "1.0", "1.1", "--code", "code"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    insta::assert_snapshot!("review_text", ran.stdout);
+    // Everything is in the cache now.
+    let again = ask(
+        &kit,
+        &["wallpaint", "1.0", "1.1", "--code", "code", "--offline"],
+    );
+    assert_eq!(
+        (again.code, &again.stdout),
+        (1, &ran.stdout),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
+fn json_is_as_its_schema_says() {
+    let kit = kit();
+    let about = About {
+        owners: vec!["ann".into()],
+        open: vec!["GHSA-1".into()],
+        ..About::default()
+    };
+    kit.world.index.about("wallpaint", about);
+    let ran = ask(
+        &kit,
+        &["wallpaint", "1.0", "1.1", "--code", "code/app.py", "--json"],
+    );
+    let value = check("review", &ran.stdout);
+    assert_eq!(
+        (&value["dist"], &value["old"]),
+        (&"wallpaint".into(), &"1.0".into())
+    );
+    assert_eq!(value["step"]["vulnerabilities"]["open"][0], "GHSA-1");
+    let change = value["changes"]
+        .as_array()
+        .and_then(|changes| changes.iter().find(|one| one["api"] == "wallpaint.scrape"));
+    let change = change.expect("a change of `scrape`");
+    assert_eq!(change["kind"], "removed");
+    assert_eq!(change["breaking"], true);
+    assert_eq!(change["old"], "wallpaint/__init__.py:8");
+    let uses: Vec<(&str, u64)> = value["uses"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| {
+            (
+                one["file"].as_str().expect("a file"),
+                one["line"].as_u64().expect("a line"),
+            )
+        })
+        .collect();
+    assert_eq!(uses, [("code/app.py", 3), ("code/app.py", 5)]);
+    assert_eq!(value["required"], "major");
+}
+
+#[test]
+fn other_programs_get_their_own_formats() {
+    let kit = kit();
+    let with = |format: &str| {
+        let words = [
+            "wallpaint",
+            "1.0",
+            "1.1",
+            "--code",
+            "code",
+            "--format",
+            format,
+        ];
+        ask(&kit, &words).stdout
+    };
+    insta::assert_snapshot!("review_github", with("github"));
+    insta::assert_snapshot!("review_markdown", with("markdown"));
+    let sarif: serde_json::Value = serde_json::from_str(&with("sarif")).expect("JSON");
+    let results = sarif["runs"][0]["results"].as_array().expect("results");
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "code/app.py");
+    assert_eq!(place["region"]["startLine"], 3);
+    check("review", &with("json"));
+}
+
+#[test]
+fn code_that_is_not_touched_and_equal_versions_are_no_trouble() {
+    let kit = kit();
+    kit.write(
+        "code/app.py",
+        "import wallpaint\n\nwallpaint.paint(1, colour=2)\n",
+    );
+    let ran = ask(&kit, &["wallpaint", "1.0", "1.1", "--code", "code"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.contains("no line was found that breaks"),
+        "{}",
+        ran.stdout
+    );
+    let same = ask(&kit, &["wallpaint", "1.0", "1.0"]);
+    assert_eq!(same.code, 0, "{}", same.stdout);
+    // Without code every break of the API counts.
+    let without = ask(&kit, &["wallpaint", "1.0", "1.1"]);
+    assert_eq!(without.code, 1);
+    let yanked = ask(&kit, &["wallpaint", "1.0", "1.0.1"]);
+    assert_eq!(yanked.code, 0, "{}", yanked.stderr);
+    assert!(
+        yanked.stdout.contains("1.0.1: yanked: wrong colour"),
+        "{}",
+        yanked.stdout
+    );
+}
+
+#[test]
+fn what_the_old_version_announces_is_shown() {
+    let kit = kit();
+    kit.write(
+        "code/app.py",
+        "from wallpaint import varnish\n\nvarnish(1)\n",
+    );
+    let ran = ask(
+        &kit,
+        &["wallpaint", "1.0", "1.0.1", "--code", "code", "--json"],
+    );
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let value = check("review", &ran.stdout);
+    assert_eq!(
+        value["deprecated"][0]["api"], "wallpaint.varnish",
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn what_is_not_there_is_the_users_input() {
+    let kit = kit();
+    for (words, said) in [
+        (
+            ["nobody-has-this", "1", "2"],
+            "the index has no distribution `nobody-has-this`",
+        ),
+        (["wallpaint", "1.0", "7"], "there are 1.0, 1.0.1, 1.1"),
+        (
+            ["wallpaint", "1.0-SNAPSHOT", "1.1"],
+            "no version by PEP 440",
+        ),
+        (["wallpaint", "\u{1b}[31m", "1.1"], "has no version"),
+    ] {
+        let ran = ask(&kit, &words);
+        assert_eq!(ran.code, 2, "{words:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{words:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains('\u{1b}'));
+    }
+    let ran = ask(&kit, &["wallpaint", "1.0", "1.1", "--code", "not-there"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let offline = ask(
+        &kit,
+        &[
+            "wallpaint",
+            "1.0",
+            "1.1",
+            "--offline",
+            "--cache-dir",
+            "empty",
+        ],
+    );
+    assert_eq!(offline.code, 3, "{}", offline.stderr);
+}
+
+#[test]
+fn an_sdist_is_compared_where_there_is_no_wheel() {
+    let world = unheck_testkit::World::basic();
+    let world = unheck_testkit::World {
+        index: world
+            .index
+            .clone()
+            .add_sdist(&SdistBuilder::new("oldpaint", "1").file("oldpaint.py", OLD))
+            .add_sdist(&SdistBuilder::new("oldpaint", "2").file("oldpaint.py", NEW)),
+        ..world
+    };
+    let kit = Kit::of(world.serve(), PROJECT);
+    let ran = ask(&kit, &["oldpaint", "1", "2", "--json"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let value = check("review", &ran.stdout);
+    assert_eq!(value["compared"][0], "oldpaint-1.tar.gz");
+    let changes = value["changes"].to_string();
+    assert!(changes.contains("oldpaint.scrape"), "{changes}");
+}

@@ -530,3 +530,7 @@ pub(crate) fn give(directory: &Path) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;

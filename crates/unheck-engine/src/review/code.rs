@@ -1,8 +1,11 @@
 //! The user's code, parsed once and held against every step. Start at [`OwnCode::read`].
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use unheck_pyapi::api::{Code, Target, Use};
+use rayon::prelude::*;
+use unheck_pyapi::api::{Code, Files as _, Target, Use};
+use unheck_pyapi::{imports_on, parse};
 
 use super::files::Directory;
 use crate::identify::code::{ReadCodeError, sources};
@@ -13,6 +16,8 @@ pub struct OwnCode {
     pub(super) code: Code,
     /// What stands before the paths of its files, as the user wrote it.
     prefix: PathBuf,
+    /// The top-level modules that it imports.
+    pub(super) imports: BTreeSet<String>,
     /// Files that were read.
     pub files: usize,
     /// Files that are no Python source that can be read, with the reason.
@@ -52,6 +57,7 @@ impl OwnCode {
             .map(|left| (left.path.clone(), left.why.clone()))
             .collect();
         Ok(Self {
+            imports: imports(&directory, python),
             code,
             prefix,
             files: count,
@@ -66,4 +72,24 @@ impl OwnCode {
         }
         uses
     }
+}
+
+fn imports(files: &Directory, python: (u8, u8)) -> BTreeSet<String> {
+    let version = Some((python.0.into(), python.1.into()));
+    let of_file = |path: &String| -> Option<Vec<String>> {
+        let parsed = parse(&files.read(path)?).ok()?;
+        let found = imports_on(&parsed, "", version).into_iter();
+        Some(found.filter_map(|one| top(&one.module)).collect())
+    };
+    files
+        .paths
+        .par_iter()
+        .filter_map(of_file)
+        .flatten()
+        .collect()
+}
+
+fn top(module: &str) -> Option<String> {
+    let top = module.split('.').next()?;
+    (!top.is_empty()).then(|| top.to_owned())
 }

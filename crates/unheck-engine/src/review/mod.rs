@@ -1,14 +1,16 @@
 //! What a step between two versions of a distribution breaks: the engine's half of `unheck review`.
 //!
 //! Files come from the index into the store by their digest, and are parsed there; nothing of any distribution is run
-//! or installed. What a step is comes from `unheck-names`, what changes from `unheck-pyapi`. Start at [`review`].
+//! or installed. What a step is comes from `unheck-names`, what changes from `unheck-pyapi`. [`project`] reviews the
+//! upgrades of a lock. Start at [`review`].
 
 mod code;
 mod error;
 mod files;
 mod pick;
+pub mod project;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use unheck_base::Digest;
@@ -18,14 +20,16 @@ use unheck_names::step::{Side, step};
 use unheck_names::version::{Written, parse};
 use unheck_pyapi::api::{
     DiffOptions, LeftOut, Tree, behaviour_uses, behaviours, breaks, deprecated, diff, rules,
+    touched,
 };
 use unheck_resolve::{IndexFile, IndexPage};
 use url::Url;
 
 pub use code::OwnCode;
 pub use error::ReviewError;
+pub use project::Class;
 pub use unheck_names::step::{Direction, End, Step};
-pub use unheck_pyapi::api::{Bump, Change, ChangeKind, Tier, Use};
+pub use unheck_pyapi::api::{Bump, Change, ChangeKind, Severity, Tier, Use};
 
 use crate::identify::index::LiveIndex;
 use crate::net::Want;
@@ -84,6 +88,10 @@ pub struct Review {
     pub deprecated: Vec<Use>,
     /// Known changes of behaviour between the two versions: no proof of anything.
     pub behaviours: Vec<Known>,
+    /// APIs that change and that the code uses, whether or not that breaks it.
+    pub touched: Vec<String>,
+    /// How many modules the two versions have.
+    pub modules: [usize; 2],
     /// Files that were not read, or not well, of the two versions.
     pub left_out: [Vec<Unread>; 2],
     /// Whether code was given.
@@ -117,6 +125,45 @@ impl Review {
             return self.uses.iter().any(|one| one.tier == Tier::Proven);
         }
         self.changes.iter().any(|change| change.breaking)
+    }
+
+    /// What the step does to the code; where none was given, to any program.
+    pub fn class(&self) -> Class {
+        if self.breaks() {
+            Class::Breaks
+        } else if self.opaque().is_some() {
+            Class::Opaque
+        } else if !self.uses.is_empty() || !self.touched.is_empty() {
+            Class::Touches
+        } else {
+            Class::Safe
+        }
+    }
+
+    /// Why nothing can be said of the step.
+    pub fn opaque(&self) -> Option<String> {
+        let versions = [&self.old, &self.new];
+        let empty = versions
+            .iter()
+            .zip(self.modules)
+            .find(|(_, many)| *many == 0);
+        if let Some((version, _)) = empty {
+            return Some(format!("no module was found in {version}"));
+        }
+        let unread = versions
+            .iter()
+            .zip(self.modules)
+            .zip(&self.left_out)
+            .find(|((_, modules), files)| files.len() * 2 > *modules);
+        if let Some(((version, _), _)) = unread {
+            return Some(format!("most modules of {version} cannot be read"));
+        }
+        let mut unknown = self
+            .changes
+            .iter()
+            .filter(|change| change.severity == Severity::Opaque);
+        let used = unknown.find(|change| self.touched.contains(&change.api));
+        used.map(|change| format!("`{}` cannot be known any more", change.api))
     }
 
     /// Whether the version number rises by less than the changes ask for. Below 1.0 the second number is the one that
@@ -177,6 +224,8 @@ pub fn review(
         uses: found.uses,
         deprecated: found.deprecated,
         behaviours: found.behaviours,
+        touched: found.touched,
+        modules: [old_tree.modules(), new_tree.modules()],
     })
 }
 
@@ -251,25 +300,32 @@ fn near(written: &str, page: &IndexPage) -> Vec<String> {
     near.map(ToString::to_string).collect()
 }
 
+/// What is fetched for a file; `None` where the index states no digest.
+fn want(file: &IndexFile) -> Result<Option<Want>, crate::net::NetError> {
+    let Some(digest) = file.sha256 else {
+        return Ok(None);
+    };
+    Ok(Some(Want {
+        label: file.filename.clone(),
+        urls: vec![address(file)?],
+        digest,
+        size: file.size,
+        credentials: true,
+    }))
+}
+
+fn address(file: &IndexFile) -> Result<Url, crate::net::NetError> {
+    Url::parse(&file.url).map_err(|error| crate::net::NetError::Client(error.to_string()))
+}
+
 /// Brings both files into the store and answers their digests.
 fn fetch(
     session: &Session,
     (old, new): (&IndexFile, &IndexFile),
 ) -> Result<(Digest, Digest), ReviewError> {
-    let url = |file: &IndexFile| {
-        Url::parse(&file.url).map_err(|error| crate::net::NetError::Client(error.to_string()))
-    };
     let mut wants = Vec::new();
     for file in [old, new] {
-        if let Some(digest) = file.sha256 {
-            wants.push(Want {
-                label: file.filename.clone(),
-                urls: vec![url(file)?],
-                digest,
-                size: file.size,
-                credentials: true,
-            });
-        }
+        wants.extend(want(file)?);
     }
     wants.dedup_by(|left, right| left.digest == right.digest);
     session.net.fetch(wants)?;
@@ -278,7 +334,7 @@ fn fetch(
         // An index without digests: what came over a trusted connection is what it has.
         None => Ok::<_, ReviewError>(session.net.fetch_unknown(
             &file.filename,
-            url(file)?,
+            address(file)?,
             file.size,
         )?),
     };
@@ -335,20 +391,29 @@ struct Compared {
     uses: Vec<Use>,
     deprecated: Vec<Use>,
     behaviours: Vec<Known>,
+    touched: Vec<String>,
 }
 
 fn compare(dist: &str, request: &Request<'_>, old: &Tree, new: &Tree) -> Compared {
     let known = behaviours(dist, request.old, request.new);
     let own = request.code;
-    let (difference, (uses, deprecated)) = rayon::join(
+    let (difference, (uses, deprecated, used)) = rayon::join(
         || diff(old, new, DiffOptions::default()),
         || {
             let Some(own) = own else {
-                return (Vec::new(), Vec::new());
+                return (Vec::new(), Vec::new(), BTreeSet::new());
             };
             let mut uses = breaks(&own.code, old, new);
             uses.extend(behaviour_uses(&own.code, old, &known));
-            (own.placed(uses), own.placed(deprecated(&own.code, old)))
+            let used: BTreeSet<String> = touched(&own.code, old)
+                .into_iter()
+                .map(|(.., api)| api)
+                .collect();
+            (
+                own.placed(uses),
+                own.placed(deprecated(&own.code, old)),
+                used,
+            )
         },
     );
     let required = required(&difference.changes, difference.added);
@@ -361,7 +426,13 @@ fn compare(dist: &str, request: &Request<'_>, old: &Tree, new: &Tree) -> Compare
             &right.api,
         ))
     });
+    let apis: BTreeSet<String> = difference
+        .changes
+        .iter()
+        .map(|change| change.api.clone())
+        .collect();
     Compared {
+        touched: apis.intersection(&used).cloned().collect(),
         changes: difference.changes,
         added: difference.added,
         required,

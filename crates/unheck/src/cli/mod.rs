@@ -92,7 +92,9 @@ pub(crate) enum Verb {
     #[command(after_help = "Example: unheck prune --target prod --releases 3")]
     Prune(PruneArgs),
     /// Say what a step between two versions changes, and which lines of your code it breaks
-    #[command(after_help = "Example: unheck review flask 2.2.5 2.3.3 --code src")]
+    #[command(
+        after_help = "Example: unheck review flask 2.2.5 2.3.3 --code src\nExample: unheck review ."
+    )]
     Review(ReviewArgs),
     /// Show or clean the cache of downloads and layers
     #[command(after_help = "Example: unheck cache prune --unused-for 7")]
@@ -265,6 +267,9 @@ pub(crate) struct LockArgs {
     /// Prefer the newest versions to those that are locked already
     #[arg(long, env = "UNHECK_UPGRADE", value_parser = BoolishValueParser::new())]
     pub(crate) upgrade: bool,
+    /// With `--upgrade`: leave out the upgrades that break a line of the project's code
+    #[arg(long, env = "UNHECK_SAFE", value_parser = BoolishValueParser::new(), requires = "upgrade")]
+    pub(crate) safe: bool,
     /// Compile again what comes as source, and fail when that gives another wheel
     #[arg(long, env = "UNHECK_REBUILD_CHECK", value_parser = BoolishValueParser::new())]
     pub(crate) rebuild_check: bool,
@@ -608,22 +613,26 @@ pub(crate) enum ReviewFormat {
 /// `unheck review`.
 #[derive(Debug, Args)]
 pub(crate) struct ReviewArgs {
-    /// A distribution
-    pub(crate) dist: String,
-    /// The version that is used
-    pub(crate) old: String,
-    /// The version that it would be
-    pub(crate) new: String,
-    /// The code that uses it: a directory or a file
+    /// A distribution and two versions; two locks, the older first; or a project with a lock, whose upgrades are
+    /// reviewed [default: .]
+    #[arg(value_name = "WHAT", num_args = 0..=3)]
+    pub(crate) what: Vec<String>,
+    /// The code that uses it: a directory or a file [default: that of the project, or beside the newer lock]
     #[arg(long, env = "UNHECK_CODE", value_name = "DIR")]
     pub(crate) code: Option<PathBuf>,
     /// How the answer is written [default: text]
     #[arg(long, env = "UNHECK_REVIEW_FORMAT", value_enum)]
     pub(crate) format: Option<ReviewFormat>,
-    /// The project whose index settings count
+    /// The project whose index settings count for a distribution
     #[arg(long, env = "UNHECK_PROJECT", value_name = "DIR", default_value = ".")]
     pub(crate) project: PathBuf,
-    /// The Python that the code runs on [default: 3.13]
+    /// Extras of the project that its lock has
+    #[arg(long, env = "UNHECK_EXTRA", value_delimiter = ',', value_name = "NAME")]
+    pub(crate) extra: Vec<String>,
+    /// Dependency groups that its lock has
+    #[arg(long, env = "UNHECK_GROUP", value_delimiter = ',', value_name = "NAME")]
+    pub(crate) group: Vec<String>,
+    /// The Python that the code runs on [default: that of the lock, else 3.13]
     #[arg(long, env = "UNHECK_PYTHON", value_name = "VERSION", value_parser = minor)]
     pub(crate) python: Option<(u8, u8)>,
     /// Whose wheels are compared where they differ [default: this machine's]

@@ -4,12 +4,17 @@ use serde::Serialize;
 use unheck_engine::build::{read_lock, write_lock};
 use unheck_engine::event::Stage;
 use unheck_engine::identify::census;
-use unheck_engine::input::app_files;
+use unheck_engine::identify::index::LiveIndex;
+use unheck_engine::input::{LockOptions, Project, app_files};
 use unheck_engine::lock::{LOCK_FILE, Lock};
 use unheck_engine::locker::make_lock;
 use unheck_engine::platform::Platform;
+use unheck_engine::review::OwnCode;
+use unheck_engine::review::project::{Upgrade, World, preferring, safe, target_of};
 use unheck_engine::sdist::rebuild_check;
+use unheck_engine::session::Session;
 
+use super::review::held;
 use super::{Context, Opened, open};
 use crate::cli::LockArgs;
 use crate::exit;
@@ -58,7 +63,18 @@ pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Box<Fail
     // A lock that cannot be read is written anew: that is what its error tells people to do.
     let previous = read_lock(&path).ok().flatten();
     let app = app_files(&project)?;
-    let kept = previous.as_ref().filter(|_| !args.upgrade);
+    let (preferred, left_out) = match &previous {
+        Some(lock) if args.safe => {
+            let chosen = safely(&session, (&project, &settings.lock), lock);
+            if chosen.is_err() {
+                progress.finish();
+            }
+            let (lock, left_out) = chosen?;
+            (Some(lock), left_out)
+        }
+        _ => (previous.clone().filter(|_| !args.upgrade), Vec::new()),
+    };
+    let kept = preferred.as_ref();
     let lock = session.stage(Stage::Lock, &project.name, || {
         make_lock(&session, &project, &settings.lock, &app, kept).map_err(Failure::boxed)
     });
@@ -74,6 +90,9 @@ pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Box<Fail
     if changed {
         write_lock(&path, &lock)?;
     }
+    left_out
+        .iter()
+        .for_each(|upgrade| context.ui.say(&held(upgrade)));
     say(context.ui, &lock);
     let told = census::findings(&lock, &project.config.allow);
     context.ui.findings(&told);
@@ -89,6 +108,26 @@ pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Box<Fail
     };
     context.ui.data(&path, &value)?;
     Ok(exit::DONE)
+}
+
+/// A lock that prefers the newest versions that break no line of the project's code, and the upgrades that are left out.
+fn safely(
+    session: &Session,
+    what: (&Project, &LockOptions),
+    lock: &Lock,
+) -> Result<(Lock, Vec<Upgrade>), Box<Failure>> {
+    let target = target_of(lock)?;
+    let root = &what.0.root;
+    let code = OwnCode::read(root, target.python)?;
+    let index = LiveIndex::open(session, root)?;
+    let world = World {
+        session,
+        index: &index,
+        target,
+        code: Some(&code),
+    };
+    let chosen = safe(world, what, lock)?;
+    Ok((preferring(lock, &chosen.pins), chosen.held))
 }
 
 /// The targets of a lock in numbers.

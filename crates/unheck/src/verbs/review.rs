@@ -2,24 +2,51 @@
 
 mod formats;
 mod text;
+mod upgrades;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
+use unheck_engine::build::{BuildError, read_lock};
 use unheck_engine::event::Stage;
 use unheck_engine::identify::index::LiveIndex;
+use unheck_engine::input;
+use unheck_engine::lock::{LOCK_FILE, Lock};
 use unheck_engine::platform::Platform;
-use unheck_engine::review::{OwnCode, Request, Review, Target, review as look};
+use unheck_engine::review::project::{
+    Pins, World, announced, newest, pins, target_of, upgrades as compare,
+};
+use unheck_engine::review::{Class, OwnCode, Request, Review, ReviewError, Target, review as look};
+use unheck_engine::session::Session;
 
 use super::Context;
-use crate::cli::{ReviewArgs, ReviewFormat};
+use crate::cli::{Choices, DebianArgs, ReviewArgs, ReviewFormat};
 use crate::exit;
 use crate::failure::{CliError, Failure};
-use crate::settings;
-use crate::ui::clean;
+use crate::settings::{self, Settings};
+use crate::ui::{Progress, clean};
+
+pub(super) use upgrades::held;
 
 /// The Python of the default suite.
 const PYTHON: (u8, u8) = (3, 13);
 
 pub(super) fn review(args: &ReviewArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
+    match args.what.as_slice() {
+        [] => project(Path::new("."), args, context),
+        [one] => project(Path::new(one), args, context),
+        [old, new] => locks((Path::new(old), Path::new(new)), args, context),
+        [dist, old, new, ..] => step((dist, old, new), args, context),
+    }
+}
+
+/// One step of one distribution.
+fn step(
+    (dist, old, new): (&str, &str, &str),
+    args: &ReviewArgs,
+    context: Context<'_>,
+) -> Result<u8, Box<Failure>> {
     let platform = args.platform.or(Platform::host());
     let target = Target {
         python: args.python.unwrap_or(PYTHON),
@@ -29,58 +56,191 @@ pub(super) fn review(args: &ReviewArgs, context: Context<'_>) -> Result<u8, Box<
         Some(path) => Some(OwnCode::read(path, target.python)?),
         None => None,
     };
-    let progress = context.ui.progress();
-    let session = crate::open::with_index(
-        context.common,
-        settings::index(&args.index, context.common.offline),
-        &args.project,
-        context.surroundings,
-        progress.clone(),
-    )?;
+    let (session, progress) = open(args, &args.project, context)?;
     let index = LiveIndex::open(&session, &args.project)?;
     let request = Request {
-        dist: &args.dist,
-        old: &args.old,
-        new: &args.new,
+        dist,
+        old,
+        new,
         target,
         code: code.as_ref(),
     };
-    let label = format!("{} {} → {}", args.dist, args.old, args.new);
-    let reviewed = session.stage(Stage::Fetch, &clean(&label), || {
-        look(&session, &index, &request)
-    });
+    let label = clean(&format!("{dist} {old} → {new}"));
+    let reviewed = session.stage(Stage::Fetch, &label, || look(&session, &index, &request));
     progress.finish();
     let reviewed = reviewed?;
-    for (file, why) in code.iter().flat_map(|code| &code.unread) {
-        let text = format!("unread: {}: {}", clean(file), clean(why));
-        context.ui.say(&text);
-    }
-    show(&reviewed, args.format, context)?;
-    Ok(if reviewed.breaks() {
-        exit::NO
-    } else {
-        exit::DONE
-    })
+    say_unread(code.as_ref(), context);
+    let reviews = std::slice::from_ref(&reviewed);
+    let shown = || text::review(&reviewed, context.ui.verbose);
+    give((&reviewed, reviews), args.format, shown, context)?;
+    Ok(code_of(reviewed.breaks()))
 }
 
-/// Gives a review out in the form that was asked for.
-fn show(
-    review: &Review,
-    format: Option<ReviewFormat>,
+/// The upgrades between a project's lock and the newest versions that it allows.
+fn project(path: &Path, args: &ReviewArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
+    let project = input::read(path)?;
+    let settings = Settings::resolve(
+        &choices(path, args),
+        context.common,
+        &project,
+        context.surroundings,
+    )?;
+    let lock = lock_at(&project.root.join(LOCK_FILE))?;
+    let (session, progress) = open(args, &project.root, context)?;
+    let old = pins(&lock);
+    let new = session.stage(Stage::Lock, &project.name, || {
+        newest(&session, (&project, &settings.lock), &lock, &Pins::new())
+    });
+    let new = match new {
+        Ok(new) => new,
+        Err(error) => {
+            progress.finish();
+            return Err(Failure::boxed(error));
+        }
+    };
+    // What comes from no index has no other version.
+    let new = new
+        .into_iter()
+        .filter(|(name, _)| old.contains_key(name) || !has(&lock, name))
+        .collect();
+    let code = args.code.clone().unwrap_or_else(|| project.root.clone());
+    several(
+        (&session, &progress),
+        &lock,
+        (&old, &new),
+        (args, &code),
+        context,
+    )
+}
+
+/// What a change from one lock to another does.
+fn locks(
+    (old, new): (&Path, &Path),
+    args: &ReviewArgs,
     context: Context<'_>,
-) -> Result<(), Box<Failure>> {
-    let reviews = std::slice::from_ref(review);
+) -> Result<u8, Box<Failure>> {
+    let (old, lock) = (lock_at(old)?, lock_at(new)?);
+    let beside = new.parent().filter(|parent| *parent != Path::new(""));
+    let beside = beside.unwrap_or(Path::new("."));
+    let code = args.code.clone().unwrap_or_else(|| beside.to_owned());
+    let (session, progress) = open(args, beside, context)?;
+    let both = (&pins(&old), &pins(&lock));
+    several((&session, &progress), &lock, both, (args, &code), context)
+}
+
+/// Reviews every version that differs and tells of all of them.
+fn several(
+    (session, progress): (&Session, &Arc<Progress>),
+    lock: &Lock,
+    (old, new): (&Pins, &Pins),
+    (args, code): (&ReviewArgs, &PathBuf),
+    context: Context<'_>,
+) -> Result<u8, Box<Failure>> {
+    let mut target = target_of(lock)?;
+    target.python = args.python.unwrap_or(target.python);
+    let code = OwnCode::read(code, target.python)?;
+    let index = LiveIndex::open(session, &args.project)?;
+    let world = World {
+        session,
+        index: &index,
+        target,
+        code: Some(&code),
+    };
+    let found = session.stage(Stage::Fetch, "what is compared", || {
+        Ok::<_, ReviewError>((compare(world, old, new)?, announced(world, lock)?))
+    });
+    progress.finish();
+    let (found, announced) = found?;
+    say_unread(Some(&code), context);
+    let breaks = found.iter().any(|one| one.class == Class::Breaks);
+    let value = upgrades::UpgradesJson {
+        upgrades: &found,
+        deprecated: &announced,
+    };
+    let reviews: Vec<Review> = found.iter().filter_map(|one| one.review.clone()).collect();
+    let shown = || upgrades::text(&found, &announced, context.ui.verbose);
+    give((&value, &reviews), args.format, shown, context)?;
+    Ok(code_of(breaks))
+}
+
+/// Gives an answer out in the form that was asked for.
+fn give(
+    (value, reviews): (&impl Serialize, &[Review]),
+    format: Option<ReviewFormat>,
+    text: impl FnOnce() -> String,
+    context: Context<'_>,
+) -> Result<(), CliError> {
     let text = match format.unwrap_or(ReviewFormat::Text) {
-        ReviewFormat::Text => text::review(review, context.ui.verbose),
-        ReviewFormat::Json => json(review),
+        ReviewFormat::Text => text(),
+        ReviewFormat::Json => json(value),
         ReviewFormat::Github => formats::github(reviews),
         ReviewFormat::Sarif => json(&formats::sarif(reviews)),
         ReviewFormat::Markdown => formats::markdown(reviews),
     };
-    context.ui.data(&text, review)?;
-    Ok(())
+    context.ui.data(&text, value)
 }
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("structs of strings, numbers and lists always serialise")
+}
+
+const fn code_of(breaks: bool) -> u8 {
+    if breaks { exit::NO } else { exit::DONE }
+}
+
+fn open(
+    args: &ReviewArgs,
+    directory: &Path,
+    context: Context<'_>,
+) -> Result<(Session, Arc<Progress>), Box<Failure>> {
+    let progress = context.ui.progress();
+    let index = settings::index(&args.index, context.common.offline);
+    let session = crate::open::with_index(
+        context.common,
+        index,
+        directory,
+        context.surroundings,
+        progress.clone(),
+    )?;
+    Ok((session, progress))
+}
+
+fn lock_at(path: &Path) -> Result<Lock, Box<Failure>> {
+    let missing = || BuildError::NoLock {
+        path: path.to_owned(),
+    };
+    Ok(read_lock(path)?.ok_or_else(missing)?)
+}
+
+fn has(lock: &Lock, name: &str) -> bool {
+    lock.packages.iter().any(|package| package.name == name)
+}
+
+fn say_unread(code: Option<&OwnCode>, context: Context<'_>) {
+    for (file, why) in code.iter().flat_map(|code| &code.unread) {
+        let text = format!("unread: {}: {}", clean(file), clean(why));
+        context.ui.say(&text);
+    }
+}
+
+/// What a lock of the project would be made with.
+fn choices(path: &Path, args: &ReviewArgs) -> Choices {
+    Choices {
+        project: path.to_owned(),
+        python: None,
+        suite: None,
+        platform: args.platform.into_iter().collect(),
+        provider: None,
+        extra: args.extra.clone(),
+        group: args.group.clone(),
+        no_dev: false,
+        index: args.index.clone(),
+        debian: DebianArgs {
+            mirror: None,
+            security_mirror: None,
+            snapshot_mirror: None,
+            keyring: None,
+            allow_expired_suite: Vec::new(),
+        },
+    }
 }

@@ -28,7 +28,7 @@ fn kit() -> Kit {
     let index = &kit.world.index;
     index.add(&wheel("1.0", OLD), uploaded("2026-01-01"));
     index.add(
-        &wheel("1.1", NEW).requires("six>=1"),
+        &wheel("1.1", NEW).requires("brush>=1"),
         uploaded("2026-02-01"),
     );
     let yanked = FileOptions {
@@ -232,4 +232,161 @@ fn an_sdist_is_compared_where_there_is_no_wheel() {
     assert_eq!(value["compared"][0], "oldpaint-1.tar.gz");
     let changes = value["changes"].to_string();
     assert!(changes.contains("oldpaint.scrape"), "{changes}");
+}
+
+/// A locked project whose code breaks with one of its two upgrades.
+fn locked() -> Kit {
+    let kit = kit();
+    let index = &kit.world.index;
+    for version in ["1.0", "1.1"] {
+        let brush = WheelBuilder::new("brush", version).file("brush.py", "def dip():\n    pass\n");
+        index.add(&brush, FileOptions::default());
+    }
+    kit.write(
+        "main.py",
+        "import brush\nimport wallpaint\n\nbrush.dip()\nwallpaint.scrape(1)\n",
+    );
+    kit.write("code/app.py", "");
+    require(&kit, "\"brush==1.0\", \"wallpaint==1.0\"");
+    let ran = kit.run(&["lock"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    fs_err::copy(
+        kit.project().join("pylock.unheck.toml"),
+        kit.path("old.toml"),
+    )
+    .expect("copied");
+    require(&kit, "\"brush\", \"wallpaint\"");
+    kit
+}
+
+fn require(kit: &Kit, requirements: &str) {
+    let project = "[project]\nname = \"shop\"\nversion = \"1.0\"\n";
+    kit.write(
+        "pyproject.toml",
+        &format!("{project}dependencies = [{requirements}]\n"),
+    );
+}
+
+fn versions(kit: &Kit) -> Vec<String> {
+    let text = fs_err::read_to_string(kit.project().join("pylock.unheck.toml")).expect("a lock");
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("version = "));
+    lines
+        .map(|version| version.trim_matches('"').to_owned())
+        .take(2)
+        .collect()
+}
+
+#[test]
+fn every_upgrade_of_a_project_has_its_class() {
+    let kit = locked();
+    let ran = ask(&kit, &["."]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    insta::assert_snapshot!("review_project", ran.stdout);
+    let ran = ask(&kit, &["--json"]);
+    let value = check("review-upgrades", &ran.stdout);
+    let classes = value["upgrades"].as_array().expect("a list").iter();
+    let classes: Vec<_> = classes
+        .map(|one| (one["dist"].as_str(), one["class"].as_str()))
+        .collect();
+    assert_eq!(
+        classes,
+        [
+            (Some("wallpaint"), Some("breaks")),
+            (Some("brush"), Some("safe"))
+        ]
+    );
+}
+
+#[test]
+fn a_safe_upgrade_leaves_out_what_breaks() {
+    let kit = locked();
+    let ran = kit.run(&["lock", "--upgrade", "--safe"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(versions(&kit), ["1.1", "1.0"], "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("not taken: wallpaint 1.0 → 1.1"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("main.py:5"), "{}", ran.stderr);
+    // Nothing in the code stands against it any more.
+    kit.write("main.py", "import wallpaint\n");
+    let ran = kit.run(&["lock", "--upgrade", "--safe"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(versions(&kit), ["1.1", "1.1"], "{}", ran.stderr);
+}
+
+#[test]
+fn two_locks_are_compared_for_a_pull_request() {
+    let kit = locked();
+    let ran = kit.run(&["lock", "--upgrade"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = ask(
+        &kit,
+        &["../old.toml", "pylock.unheck.toml", "--format", "github"],
+    );
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(
+        ran.stdout
+            .starts_with("::error file=main.py,line=5,title=wallpaint 1.0 → 1.1::"),
+        "{}",
+        ran.stdout
+    );
+    let same = ask(&kit, &["pylock.unheck.toml", "pylock.unheck.toml"]);
+    assert_eq!(
+        (same.code, same.stdout.as_str()),
+        (0, "no version differs\n")
+    );
+    let missing = ask(&kit, &["not-there.toml", "pylock.unheck.toml"]);
+    assert_eq!(missing.code, 2, "{}", missing.stderr);
+}
+
+#[test]
+fn what_a_locked_version_announces_is_shown_without_any_upgrade() {
+    let kit = kit();
+    kit.write("main.py", "from wallpaint import varnish\n\nvarnish(1)\n");
+    kit.write("code/app.py", "");
+    require(&kit, "\"wallpaint==1.0\"");
+    assert_eq!(kit.run(&["lock"]).code, 0);
+    let ran = ask(&kit, &["."]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.contains("main.py:3  wallpaint.varnish"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.ends_with("no version differs\n"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_opaque_and_fails_nothing() {
+    let kit = kit();
+    let index = &kit.world.index;
+    for version in ["1.0", "1.1"] {
+        let empty = WheelBuilder::new("hollow", version).file("hollow.txt", "nothing to import");
+        index.add(&empty, FileOptions::default());
+    }
+    kit.write("main.py", "");
+    require(&kit, "\"hollow==1.0\"");
+    assert_eq!(kit.run(&["lock"]).code, 0);
+    require(&kit, "\"hollow\"");
+    let ran = ask(&kit, &["--json"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let value = check("review-upgrades", &ran.stdout);
+    assert_eq!(value["upgrades"][0]["class"], "opaque", "{}", ran.stdout);
+    assert_eq!(value["upgrades"][0]["why"], "no module was found in 1.0");
+}
+
+#[test]
+fn a_project_without_a_lock_is_told_how_to_get_one() {
+    let kit = kit();
+    let ran = ask(&kit, &["."]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("unheck lock"), "{}", ran.stderr);
 }

@@ -25,6 +25,7 @@ mod page;
 mod proof;
 mod publish;
 mod reproducible;
+mod review;
 mod sizes;
 mod suites;
 mod targets;

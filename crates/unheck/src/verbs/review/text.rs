@@ -325,24 +325,30 @@ pub(super) fn announced(review: &Review) -> Vec<&Use> {
         .collect()
 }
 
+/// A line of the code, what happens there, and what to write instead.
+pub(super) fn own_line(one: &Use, mark: &str) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}:{}  {mark}{}: {}",
+        clean(&one.file),
+        one.line,
+        clean(&one.api),
+        clean(&one.what)
+    )];
+    if let Some(advice) = &one.advice {
+        let word = match one.tier {
+            Tier::Behaviour => "see",
+            _ => "instead",
+        };
+        lines.push(format!("  {word}: {}", clean(advice)));
+    }
+    lines
+}
+
 fn use_lines(uses: &[&Use], verbose: bool) -> Vec<String> {
     let most = if verbose { uses.len() } else { SHOWN };
     let mut lines = Vec::new();
     for one in uses.iter().take(most) {
-        lines.push(format!(
-            "  {}:{}  {}: {}",
-            clean(&one.file),
-            one.line,
-            clean(&one.api),
-            clean(&one.what)
-        ));
-        if let Some(advice) = &one.advice {
-            let word = match one.tier {
-                Tier::Behaviour => "see",
-                _ => "instead",
-            };
-            lines.push(format!("    {word}: {}", clean(advice)));
-        }
+        lines.extend(own_line(one, "").iter().map(|line| format!("  {line}")));
     }
     if uses.len() > most {
         lines.push(format!("  … {} more (shown with -v)", uses.len() - most));

@@ -61,7 +61,7 @@ fn with_unheck(scratch: &Path, name: &str) {
         &lock(&project, &cache),
     );
     for kind in ["sdist-wheel", "sdist-recipe"] {
-        let _ = fs::remove_dir_all(cache.join("derived").join(kind));
+        let _ = fs::remove_dir_all(cache.join("store/derived").join(kind));
     }
     fs::remove_file(project.join("pylock.unheck.toml")).expect("removed");
     row(

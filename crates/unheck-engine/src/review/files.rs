@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use unheck_base::Digest;
 use unheck_pyapi::MAX_SOURCE;
-use unheck_pyapi::api::{Files, Tree};
+use unheck_pyapi::api::{Code, Files, Tree};
 use unheck_store::Store;
 use unheck_wheel::zip::Archive;
 use unheck_wheel::{Limit, Limits, Metadata};
@@ -59,6 +59,29 @@ pub(super) fn read(
         tree: Tree::read(&files, target),
         requires: None,
     })
+}
+
+/// Reads a wheel as a program that uses others: its own tests are no part of it.
+pub(super) fn program(
+    store: &Store,
+    name: &str,
+    digest: &Digest,
+    python: (u8, u8),
+) -> Result<Code, ReviewError> {
+    let target = unheck_pyapi::api::Target {
+        python: (python.0.into(), python.1.into()),
+    };
+    let mut wheel = WheelFiles::open(store, name, digest)?;
+    wheel.members.retain(|path, _| !is_test(path));
+    Ok(Code::read(&wheel, target))
+}
+
+fn is_test(path: &str) -> bool {
+    let (directories, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let is_below = directories
+        .split('/')
+        .any(|name| matches!(name, "test" | "tests" | "testing" | "_tests"));
+    is_below || file == "conftest.py" || file.starts_with("test_")
 }
 
 /// A wheel in the store. Nothing is unpacked: each member is inflated when it is asked for.

@@ -19,7 +19,7 @@ use unheck_names::label::normalize;
 use unheck_names::step::{Side, step};
 use unheck_names::version::{Written, parse};
 use unheck_pyapi::api::{
-    DiffOptions, LeftOut, Tree, behaviour_uses, behaviours, breaks, deprecated, diff, rules,
+    Code, DiffOptions, LeftOut, Tree, behaviour_uses, behaviours, breaks, deprecated, diff, rules,
     touched,
 };
 use unheck_resolve::{IndexFile, IndexPage};
@@ -61,6 +61,30 @@ pub struct Request<'a> {
     pub target: Target,
     /// The user's code.
     pub code: Option<&'a OwnCode>,
+    /// Distributions that use it and stay as they are.
+    pub dependents: &'a [Dependent],
+}
+
+/// A distribution that uses the one that is reviewed.
+#[derive(Debug)]
+pub struct Dependent {
+    /// Its normalised name.
+    pub dist: String,
+    /// Its version.
+    pub version: String,
+    /// Its modules.
+    pub(crate) code: Code,
+}
+
+/// Lines of one distribution, or lines of the code that one distribution is about.
+#[derive(Debug, Clone, Serialize)]
+pub struct Lines {
+    /// The normalised name.
+    pub dist: String,
+    /// Its version.
+    pub version: String,
+    /// The lines.
+    pub uses: Vec<Use>,
 }
 
 /// A step and what it changes: `schemas/review.json`.
@@ -88,6 +112,8 @@ pub struct Review {
     pub deprecated: Vec<Use>,
     /// Known changes of behaviour between the two versions: no proof of anything.
     pub behaviours: Vec<Known>,
+    /// Lines that break in distributions that use it and stay as they are.
+    pub dependents: Vec<Lines>,
     /// APIs that change and that the code uses, whether or not that breaks it.
     pub touched: Vec<String>,
     /// How many modules the two versions have.
@@ -118,9 +144,26 @@ pub struct Unread {
     pub why: String,
 }
 
+impl Dependent {
+    /// The lines that provably break; `None`: there is none.
+    fn broken(&self, old: &Tree, new: &Tree) -> Option<Lines> {
+        let mut uses = breaks(&self.code, old, new);
+        uses.retain(|one| one.tier == Tier::Proven);
+        (!uses.is_empty()).then(|| Lines {
+            dist: self.dist.clone(),
+            version: self.version.clone(),
+            uses,
+        })
+    }
+}
+
 impl Review {
-    /// Whether something was found that breaks: a line of the code where code was given, else an API.
+    /// Whether something was found that breaks: a line of the code or of a distribution that stays, where code was
+    /// given, else an API.
     pub fn breaks(&self) -> bool {
+        if !self.dependents.is_empty() {
+            return true;
+        }
         if self.has_code {
             return self.uses.iter().any(|one| one.tier == Tier::Proven);
         }
@@ -210,6 +253,8 @@ pub fn review(
     let step = around(index, (&dist, &page), [&old, &new], &requires);
     let (old_tree, new_tree) = (old_read.tree, new_read.tree);
     let found = compare(&dist, request, &old_tree, &new_tree);
+    let dependents = request.dependents.iter();
+    let dependents = dependents.filter_map(|one| one.broken(&old_tree, &new_tree));
     Ok(Review {
         old: request.old.to_owned(),
         new: request.new.to_owned(),
@@ -225,6 +270,7 @@ pub fn review(
         deprecated: found.deprecated,
         behaviours: found.behaviours,
         touched: found.touched,
+        dependents: dependents.collect(),
         modules: [old_tree.modules(), new_tree.modules()],
     })
 }

@@ -1,6 +1,6 @@
 //! The upgrades of a lock, each with what it does to the project's code. Start at [`upgrades`]; [`safe`] chooses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use unheck_names::facts::Index as _;
@@ -8,8 +8,10 @@ use unheck_names::label::normalize;
 use unheck_pyapi::api::deprecated;
 use unheck_resolve::Source;
 
+use super::pick::is_wheel;
 use super::{
-    OwnCode, Picked, Request, Review, ReviewError, Target, Use, files, page, review, want,
+    Dependent, Lines, OwnCode, Picked, Request, Review, ReviewError, Target, files, page, review,
+    want,
 };
 use crate::explain::{Class as Fault, Explain as _};
 use crate::identify::index::LiveIndex;
@@ -22,11 +24,20 @@ use crate::session::Session;
 /// Versions by normalised name.
 pub type Pins = BTreeMap<String, String>;
 
+/// Distributions that go together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Set {
+    /// Their versions.
+    pub pins: Pins,
+    /// By name: the names that each asks for.
+    pub requires: BTreeMap<String, BTreeSet<String>>,
+}
+
 /// What an upgrade does to the code, as far as it was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
-    /// A line of the code breaks.
+    /// A line of the code breaks, or one of a distribution that uses it and stays as it is.
     Breaks,
     /// The code uses what changes, or may break.
     Touches,
@@ -87,17 +98,30 @@ pub fn target_of(lock: &Lock) -> Result<Target, ReviewError> {
     })
 }
 
-/// The versions that a lock has for its first target, of distributions that come from an index.
-pub fn pins(lock: &Lock) -> Pins {
+/// What a lock has for its first target of distributions that come from an index.
+pub fn locked(lock: &Lock) -> Set {
     let wheels = lock.plan.targets.first().map(|target| &target.wheels);
     let packages = wheels
         .into_iter()
         .flatten()
-        .filter_map(|name| Some(lock.wheel(name)?.0));
-    packages
-        .filter(|package| package.index.is_some())
-        .filter_map(|package| Some((normalize(&package.name), package.version.clone()?)))
-        .collect()
+        .filter_map(|name| Some(lock.wheel(name)?.0))
+        .filter(|package| package.index.is_some());
+    let mut set = Set::default();
+    for package in packages {
+        let requires = package.dependencies.iter().map(|one| normalize(&one.name));
+        set.add(&package.name, package.version.as_deref(), requires);
+    }
+    set
+}
+
+impl Set {
+    fn add(&mut self, name: &str, version: Option<&str>, requires: impl Iterator<Item = String>) {
+        let (name, Some(version)) = (normalize(name), version) else {
+            return;
+        };
+        self.pins.insert(name.clone(), version.to_owned());
+        self.requires.entry(name).or_default().extend(requires);
+    }
 }
 
 /// The newest versions that the project allows, when `held` stay as they are.
@@ -109,7 +133,7 @@ pub fn newest(
     (project, options): (&Project, &LockOptions),
     lock: &Lock,
     held: &Pins,
-) -> Result<Pins, ReviewError> {
+) -> Result<Set, ReviewError> {
     let target = lock.plan.targets.first().ok_or(ReviewError::NoTarget)?;
     let for_target = resolver_target(&target.interpreter, target.platform)?;
     let mut inputs = resolver_inputs(session, project, options);
@@ -131,10 +155,12 @@ pub fn newest(
             project: project.name.clone(),
             source: Box::new(source),
         })?;
-    let packages = resolved.packages.into_iter();
-    Ok(packages
-        .filter_map(|package| Some((normalize(&package.name), package.version?)))
-        .collect())
+    let mut set = Set::default();
+    for package in resolved.packages {
+        let requires = package.dependencies.iter().map(|name| normalize(name));
+        set.add(&package.name, package.version.as_deref(), requires);
+    }
+    Ok(set)
 }
 
 /// Every distribution whose version differs, the worst first. A distribution of `old` that comes from no index is in
@@ -142,16 +168,36 @@ pub fn newest(
 ///
 /// # Errors
 /// [`ReviewError`] where the index or the store fails; a distribution that cannot be read is [`Class::Opaque`].
-pub fn upgrades(world: World<'_>, old: &Pins, new: &Pins) -> Result<Vec<Upgrade>, ReviewError> {
-    let both: Vec<(&String, &String, &String)> = old
-        .iter()
-        .filter_map(|(name, before)| Some((name, before, new.get(name)?)))
-        .filter(|(_, before, after)| before != after)
-        .collect();
-    prefetch(world, &both);
+pub fn upgrades(world: World<'_>, old: &Set, new: &Set) -> Result<Vec<Upgrade>, ReviewError> {
+    upgrades_but(world, (old, new), &mut Known::new())
+}
+
+/// What was seen of a step: by name, new version and the distributions that use it and stay.
+type Known = BTreeMap<(String, String, Vec<(String, String)>), Upgrade>;
+
+/// The same without looking again at what is known.
+fn upgrades_but(
+    world: World<'_>,
+    (old, new): (&Set, &Set),
+    known: &mut Known,
+) -> Result<Vec<Upgrade>, ReviewError> {
     let mut found = Vec::new();
-    for (dist, before, after) in both {
-        found.push(upgrade(world, dist, before, after)?);
+    let mut steps = Vec::new();
+    for (dist, before) in &old.pins {
+        let Some(after) = new.pins.get(dist).filter(|after| *after != before) else {
+            continue;
+        };
+        let key = (dist.clone(), after.clone(), staying(dist, old, new));
+        match known.get(&key) {
+            Some(upgrade) => found.push(upgrade.clone()),
+            None => steps.push((before, key)),
+        }
+    }
+    prefetch(world, &steps);
+    for (before, key) in steps {
+        let upgrade = upgrade(world, (&key.0, before, &key.1), &key.2)?;
+        found.push(upgrade.clone());
+        known.insert(key, upgrade);
     }
     let only = |one: &Pins, other: &Pins, class: Class| -> Vec<Upgrade> {
         let only = one.iter().filter(|(name, _)| !other.contains_key(*name));
@@ -165,20 +211,54 @@ pub fn upgrades(world: World<'_>, old: &Pins, new: &Pins) -> Result<Vec<Upgrade>
         })
         .collect()
     };
-    found.extend(only(new, old, Class::Added));
-    found.extend(only(old, new, Class::Removed));
+    found.extend(only(&new.pins, &old.pins, Class::Added));
+    found.extend(only(&old.pins, &new.pins, Class::Removed));
     found.sort_by(|left, right| (left.class, &left.dist).cmp(&(right.class, &right.dist)));
     Ok(found)
 }
 
+/// The distributions that ask for one and are in both sets at one version.
+fn staying(dist: &str, old: &Set, new: &Set) -> Vec<(String, String)> {
+    let users = new.requires.iter().filter(|(_, all)| all.contains(dist));
+    users
+        .filter_map(|(name, _)| {
+            let version = new.pins.get(name)?;
+            let stays = old.pins.get(name) == Some(version);
+            stays.then(|| (name.clone(), version.clone()))
+        })
+        .collect()
+}
+
+/// One distribution that stays, as code; `None` where it has no wheel or cannot be read.
+fn dependent(world: World<'_>, (dist, version): &(String, String)) -> Option<Dependent> {
+    let page = page(world.index, dist).ok()?;
+    let picked = Picked::find(dist, version, &page, world.target).ok()?;
+    let digest = picked.file.sha256?;
+    let name = &picked.file.filename;
+    if !is_wheel(name) {
+        return None;
+    }
+    world
+        .session
+        .net
+        .fetch(vec![want(picked.file).ok()??])
+        .ok()?;
+    let code = files::program(world.session.store(), name, &digest, world.target.python);
+    Some(Dependent {
+        dist: dist.clone(),
+        version: version.clone(),
+        code: code.ok()?,
+    })
+}
+
 /// Brings what will be compared into the store at once. What fails here fails again, and is told, when it is its turn.
-fn prefetch(world: World<'_>, steps: &[(&String, &String, &String)]) {
-    let names: Vec<String> = steps.iter().map(|(name, ..)| (*name).clone()).collect();
+fn prefetch(world: World<'_>, steps: &[(&String, (String, String, Vec<(String, String)>))]) {
+    let names: Vec<String> = steps.iter().map(|(_, key)| key.0.clone()).collect();
     if !world.session.net.is_offline() {
         drop(world.index.pages(&names));
     }
     let mut wants = Vec::new();
-    for (dist, old, new) in steps {
+    for (old, (dist, new, _)) in steps {
         let Ok(page) = page(world.index, dist) else {
             continue;
         };
@@ -194,13 +274,20 @@ fn prefetch(world: World<'_>, steps: &[(&String, &String, &String)]) {
     let _ = world.session.net.fetch(wants);
 }
 
-fn upgrade(world: World<'_>, dist: &str, old: &str, new: &str) -> Result<Upgrade, ReviewError> {
+fn upgrade(
+    world: World<'_>,
+    (dist, old, new): (&str, &str, &str),
+    users: &[(String, String)],
+) -> Result<Upgrade, ReviewError> {
+    let users = users.iter().filter_map(|user| dependent(world, user));
+    let dependents: Vec<Dependent> = users.collect();
     let request = Request {
         dist,
         old,
         new,
         target: world.target,
         code: world.code,
+        dependents: &dependents,
     };
     let (class, why, reviewed) = match review(world.session, world.index, &request) {
         Ok(review) => (review.class(), review.opaque(), Some(review)),
@@ -220,23 +307,12 @@ fn upgrade(world: World<'_>, dist: &str, old: &str, new: &str) -> Result<Upgrade
     })
 }
 
-/// Lines of the code that use what a locked version already announces to go away.
-#[derive(Debug, Clone, Serialize)]
-pub struct Announced {
-    /// The normalised name.
-    pub dist: String,
-    /// The locked version.
-    pub version: String,
-    /// The lines.
-    pub uses: Vec<Use>,
-}
-
 /// What the locked versions announce and the code uses, by name. Only distributions with a module that the code imports
 /// are read, and of these only what is a wheel.
 ///
 /// # Errors
 /// [`ReviewError`] where a wheel is lacking and cannot be fetched, or is refused.
-pub fn announced(world: World<'_>, lock: &Lock) -> Result<Vec<Announced>, ReviewError> {
+pub fn announced(world: World<'_>, lock: &Lock) -> Result<Vec<Lines>, ReviewError> {
     let (Some(code), Some(target)) = (world.code, lock.plan.targets.first()) else {
         return Ok(Vec::new());
     };
@@ -261,7 +337,7 @@ pub fn announced(world: World<'_>, lock: &Lock) -> Result<Vec<Announced>, Review
         let read = files::read(store, &wheel.name, digest, world.target.python)?;
         let uses = code.placed(deprecated(&code.code, &read.tree));
         if !uses.is_empty() {
-            found.push(Announced {
+            found.push(Lines {
                 dist: normalize(&package.name),
                 version: package.version.clone().unwrap_or_default(),
                 uses,
@@ -277,7 +353,7 @@ pub fn announced(world: World<'_>, lock: &Lock) -> Result<Vec<Announced>, Review
 pub struct Chosen {
     /// The versions to lock.
     pub pins: Pins,
-    /// Upgrades that were not taken since they break a line of the code.
+    /// Upgrades that were not taken since they break the code, or a distribution that stays.
     pub held: Vec<Upgrade>,
     /// Upgrades that are taken.
     pub taken: Vec<Upgrade>,
@@ -293,46 +369,27 @@ pub fn safe(
     what: (&Project, &LockOptions),
     lock: &Lock,
 ) -> Result<Chosen, ReviewError> {
-    let old = pins(lock);
+    let old = locked(lock);
     let mut held: BTreeMap<String, Upgrade> = BTreeMap::new();
-    let mut known: BTreeMap<(String, String), Upgrade> = BTreeMap::new();
+    let mut known = Known::new();
     loop {
         let keep = held
             .keys()
-            .filter_map(|name| Some((name.clone(), old.get(name)?.clone())))
+            .filter_map(|name| Some((name.clone(), old.pins.get(name)?.clone())))
             .collect();
         let new = newest(world.session, what, lock, &keep)?;
-        let unseen: Pins = new
-            .iter()
-            .filter(|(name, version)| !known.contains_key(&((*name).clone(), (*version).clone())))
-            .map(|(name, version)| (name.clone(), version.clone()))
-            .collect();
-        let before: Pins = old
-            .iter()
-            .filter(|(name, _)| unseen.contains_key(*name))
-            .map(|(name, version)| (name.clone(), version.clone()))
-            .collect();
-        for upgrade in upgrades(world, &before, &unseen)? {
-            let version = upgrade.new.clone().unwrap_or_default();
-            known.insert((upgrade.dist.clone(), version), upgrade);
-        }
-        let chosen: Vec<&Upgrade> = new
-            .iter()
-            .filter_map(|(name, version)| known.get(&(name.clone(), version.clone())))
-            .collect();
-        let breaking: Vec<&&Upgrade> = chosen
-            .iter()
-            .filter(|one| one.class == Class::Breaks && !held.contains_key(&one.dist))
-            .collect();
+        let found = upgrades_but(world, (&old, &new), &mut known)?;
+        let (breaking, taken): (Vec<Upgrade>, Vec<Upgrade>) = found
+            .into_iter()
+            .partition(|one| one.class == Class::Breaks && !held.contains_key(&one.dist));
         if breaking.is_empty() {
             return Ok(Chosen {
-                taken: chosen.into_iter().cloned().collect(),
-                pins: new,
+                taken,
+                pins: new.pins,
                 held: held.into_values().collect(),
             });
         }
-        let more: Vec<Upgrade> = breaking.into_iter().map(|one| (*one).clone()).collect();
-        held.extend(more.into_iter().map(|one| (one.dist.clone(), one)));
+        held.extend(breaking.into_iter().map(|one| (one.dist.clone(), one)));
     }
 }
 

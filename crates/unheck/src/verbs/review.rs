@@ -15,7 +15,7 @@ use unheck_engine::input;
 use unheck_engine::lock::{LOCK_FILE, Lock};
 use unheck_engine::platform::Platform;
 use unheck_engine::review::project::{
-    Pins, World, announced, newest, pins, target_of, upgrades as compare,
+    Pins, Set, World, announced, locked, newest, target_of, upgrades as compare,
 };
 use unheck_engine::review::{Class, OwnCode, Request, Review, ReviewError, Target, review as look};
 use unheck_engine::session::Session;
@@ -64,6 +64,7 @@ fn step(
         new,
         target,
         code: code.as_ref(),
+        dependents: &[],
     };
     let label = clean(&format!("{dist} {old} → {new}"));
     let reviewed = session.stage(Stage::Fetch, &label, || look(&session, &index, &request));
@@ -87,7 +88,7 @@ fn project(path: &Path, args: &ReviewArgs, context: Context<'_>) -> Result<u8, B
     )?;
     let lock = lock_at(&project.root.join(LOCK_FILE))?;
     let (session, progress) = open(args, &project.root, context)?;
-    let old = pins(&lock);
+    let old = locked(&lock);
     let new = session.stage(Stage::Lock, &project.name, || {
         newest(&session, (&project, &settings.lock), &lock, &Pins::new())
     });
@@ -99,10 +100,9 @@ fn project(path: &Path, args: &ReviewArgs, context: Context<'_>) -> Result<u8, B
         }
     };
     // What comes from no index has no other version.
-    let new = new
-        .into_iter()
-        .filter(|(name, _)| old.contains_key(name) || !has(&lock, name))
-        .collect();
+    let mut new = new;
+    new.pins
+        .retain(|name, _| old.pins.contains_key(name) || !has(&lock, name));
     let code = args.code.clone().unwrap_or_else(|| project.root.clone());
     several(
         (&session, &progress),
@@ -124,7 +124,7 @@ fn locks(
     let beside = beside.unwrap_or(Path::new("."));
     let code = args.code.clone().unwrap_or_else(|| beside.to_owned());
     let (session, progress) = open(args, beside, context)?;
-    let both = (&pins(&old), &pins(&lock));
+    let both = (&locked(&old), &locked(&lock));
     several((&session, &progress), &lock, both, (args, &code), context)
 }
 
@@ -132,7 +132,7 @@ fn locks(
 fn several(
     (session, progress): (&Session, &Arc<Progress>),
     lock: &Lock,
-    (old, new): (&Pins, &Pins),
+    (old, new): (&Set, &Set),
     (args, code): (&ReviewArgs, &PathBuf),
     context: Context<'_>,
 ) -> Result<u8, Box<Failure>> {

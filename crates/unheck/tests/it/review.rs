@@ -390,3 +390,33 @@ fn a_project_without_a_lock_is_told_how_to_get_one() {
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("unheck lock"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_distribution_that_keeps_its_version_counts_as_code() {
+    let kit = locked();
+    let stain = WheelBuilder::new("stain", "1.0").requires("wallpaint>=1");
+    let stain = stain
+        .file("stain.py", "from wallpaint import scrape\n")
+        .file("tests/test_stain.py", "from wallpaint import varnish\n");
+    kit.world.index.add(&stain, FileOptions::default());
+    kit.write("main.py", "import stain\n");
+    require(&kit, "\"stain\", \"wallpaint==1.0\"");
+    assert_eq!(kit.run(&["lock"]).code, 0);
+    require(&kit, "\"stain\", \"wallpaint\"");
+    let ran = ask(&kit, &["."]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout
+            .contains("stain.py:1  in stain 1.0: wallpaint.scrape"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stdout.contains("varnish"), "{}", ran.stdout);
+    let ran = kit.run(&["lock", "--upgrade", "--safe"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("not taken: wallpaint 1.0 → 1.1"),
+        "{}",
+        ran.stderr
+    );
+}

@@ -1,8 +1,8 @@
 //! The upgrades of a lock for people. Start at [`text`].
 
 use serde::Serialize;
-use unheck_engine::review::project::{Announced, Upgrade};
-use unheck_engine::review::{Class, Review, Tier};
+use unheck_engine::review::project::Upgrade;
+use unheck_engine::review::{Class, Lines, Review, Tier};
 
 use super::text::own_line;
 use crate::ui::clean;
@@ -11,12 +11,12 @@ use crate::ui::clean;
 #[derive(Serialize)]
 pub(super) struct UpgradesJson<'a> {
     pub(super) upgrades: &'a [Upgrade],
-    pub(super) deprecated: &'a [Announced],
+    pub(super) deprecated: &'a [Lines],
 }
 
 /// The order in which classes are told, with their titles.
 const CLASSES: [(Class, &str); 6] = [
-    (Class::Breaks, "breaks your code"),
+    (Class::Breaks, "breaks"),
     (Class::Touches, "touches your code"),
     (Class::Opaque, "opaque: nothing can be said"),
     (Class::Safe, "safe as far as seen"),
@@ -25,7 +25,7 @@ const CLASSES: [(Class, &str); 6] = [
 ];
 
 /// What is announced already, then every upgrade by class, with the lines of the code.
-pub(super) fn text(found: &[Upgrade], announced: &[Announced], verbose: bool) -> String {
+pub(super) fn text(found: &[Upgrade], announced: &[Lines], verbose: bool) -> String {
     let mut lines = Vec::new();
     if !announced.is_empty() {
         lines.push("your code uses what locked versions announce to go away".to_owned());
@@ -86,6 +86,15 @@ fn of_review(review: &Review, verbose: bool) -> Vec<String> {
             Tier::Behaviour => "known behaviour change: ",
         };
         lines.extend(own_line(one, mark));
+    }
+    for other in &review.dependents {
+        let mark = format!("in {} {}: ", clean(&other.dist), clean(&other.version));
+        let uses = other.uses.iter().take(if verbose { usize::MAX } else { 3 });
+        lines.extend(uses.flat_map(|one| own_line(one, &mark)));
+        let more = other.uses.len().saturating_sub(3);
+        if more > 0 && !verbose {
+            lines.push(format!("… {more} more (shown with -v)"));
+        }
     }
     let is_told = |api: &&String| !review.uses.iter().any(|one| one.api == **api);
     let touched = review.touched.iter().filter(is_told);

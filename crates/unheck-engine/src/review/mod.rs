@@ -66,14 +66,16 @@ pub struct Request<'a> {
 }
 
 /// A distribution that uses the one that is reviewed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Dependent {
     /// Its normalised name.
     pub dist: String,
     /// Its version.
     pub version: String,
-    /// Its modules.
-    pub(crate) code: Code,
+    /// The file name of its wheel, which is in the store.
+    pub wheel: String,
+    /// The wheel's digest.
+    pub digest: Digest,
 }
 
 /// Lines of one distribution, or lines of the code that one distribution is about.
@@ -146,8 +148,8 @@ pub struct Unread {
 
 impl Dependent {
     /// The lines that provably break; `None`: there is none.
-    fn broken(&self, old: &Tree, new: &Tree) -> Option<Lines> {
-        let mut uses = breaks(&self.code, old, new);
+    fn broken(&self, code: &Code, old: &Tree, new: &Tree) -> Option<Lines> {
+        let mut uses = breaks(code, old, new);
         uses.retain(|one| one.tier == Tier::Proven);
         (!uses.is_empty()).then(|| Lines {
             dist: self.dist.clone(),
@@ -254,7 +256,11 @@ pub fn review(
     let (old_tree, new_tree) = (old_read.tree, new_read.tree);
     let found = compare(&dist, request, &old_tree, &new_tree);
     let dependents = request.dependents.iter();
-    let dependents = dependents.filter_map(|one| one.broken(&old_tree, &new_tree));
+    // One after the other: the syntax trees of a large one take 100 MB.
+    let dependents = dependents.filter_map(|one| {
+        let code = files::program(store, &one.wheel, &one.digest, python).ok()?;
+        one.broken(&code, &old_tree, &new_tree)
+    });
     Ok(Review {
         old: request.old.to_owned(),
         new: request.new.to_owned(),

@@ -172,8 +172,11 @@ pub fn upgrades(world: World<'_>, old: &Set, new: &Set) -> Result<Vec<Upgrade>, 
     upgrades_but(world, (old, new), &mut Known::new())
 }
 
-/// What was seen of a step: by name, new version and the distributions that use it and stay.
-type Known = BTreeMap<(String, String, Vec<(String, String)>), Upgrade>;
+/// A step of a known lock: name, new version, and name and version of each distribution that uses it and stays.
+type Key = (String, String, Vec<(String, String)>);
+
+/// What was seen of steps.
+type Known = BTreeMap<Key, Upgrade>;
 
 /// The same without looking again at what is known.
 fn upgrades_but(
@@ -229,30 +232,26 @@ fn staying(dist: &str, old: &Set, new: &Set) -> Vec<(String, String)> {
         .collect()
 }
 
-/// One distribution that stays, as code; `None` where it has no wheel or cannot be read.
+/// The wheel of a distribution that stays, brought into the store; `None` where it has none or it cannot be had.
 fn dependent(world: World<'_>, (dist, version): &(String, String)) -> Option<Dependent> {
     let page = page(world.index, dist).ok()?;
     let picked = Picked::find(dist, version, &page, world.target).ok()?;
-    let digest = picked.file.sha256?;
-    let name = &picked.file.filename;
-    if !is_wheel(name) {
+    if !is_wheel(&picked.file.filename) {
         return None;
     }
-    world
-        .session
-        .net
-        .fetch(vec![want(picked.file).ok()??])
-        .ok()?;
-    let code = files::program(world.session.store(), name, &digest, world.target.python);
+    let wanted = want(picked.file).ok()??;
+    let digest = wanted.digest;
+    world.session.net.fetch(vec![wanted]).ok()?;
     Some(Dependent {
         dist: dist.clone(),
         version: version.clone(),
-        code: code.ok()?,
+        wheel: picked.file.filename.clone(),
+        digest,
     })
 }
 
 /// Brings what will be compared into the store at once. What fails here fails again, and is told, when it is its turn.
-fn prefetch(world: World<'_>, steps: &[(&String, (String, String, Vec<(String, String)>))]) {
+fn prefetch(world: World<'_>, steps: &[(&String, Key)]) {
     let names: Vec<String> = steps.iter().map(|(_, key)| key.0.clone()).collect();
     if !world.session.net.is_offline() {
         drop(world.index.pages(&names));

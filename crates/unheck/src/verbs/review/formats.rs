@@ -59,11 +59,11 @@ static API: Rule = Rule {
 /// Everything that is told of a review, in its order.
 fn told(review: &Review) -> Vec<Told<'_>> {
     let step = title(review);
-    let of_use = |one: &'_ Use, rule: &'static Rule| -> (String, &'static Rule) {
-        let advice = one.advice.as_deref();
-        let advice = advice.map(|text| format!(" ({})", clean(text)));
-        let message = format!("{}: {}", clean(&one.api), clean(&one.what));
-        (message + &advice.unwrap_or_default(), rule)
+    let tell = |rule, place, message| Told {
+        rule,
+        place,
+        title: step.clone(),
+        message,
     };
     let uses = review.uses.iter().map(|one| {
         let rule = match one.tier {
@@ -76,26 +76,31 @@ fn told(review: &Review) -> Vec<Told<'_>> {
     let deprecated = announced(review).into_iter().map(|one| (one, &DEPRECATED));
     let mut told: Vec<Told<'_>> = uses
         .chain(deprecated)
-        .map(|(one, rule)| {
-            let (message, rule) = of_use(one, rule);
-            Told {
-                rule,
-                place: Some((&one.file, one.line)),
-                title: step.clone(),
-                message,
-            }
-        })
+        .map(|(one, rule)| tell(rule, Some((one.file.as_str(), one.line)), message(one)))
         .collect();
+    // The lines of other distributions are no lines of the user's repository.
+    for other in &review.dependents {
+        let name = format!("in {} {}", clean(&other.dist), clean(&other.version));
+        told.extend(other.uses.iter().map(|one| {
+            let place = format!("{}:{}", clean(&one.file), one.line);
+            tell(&BREAKS, None, format!("{name}, {place}: {}", message(one)))
+        }));
+    }
     if !review.has_code {
         let breaking = review.changes.iter().filter(|change| change.breaking);
-        told.extend(breaking.map(|change| Told {
-            rule: &API,
-            place: None,
-            title: step.clone(),
-            message: format!("{}: {}", clean(&change.api), clean(&change.detail)),
+        told.extend(breaking.map(|change| {
+            let text = format!("{}: {}", clean(&change.api), clean(&change.detail));
+            tell(&API, None, text)
         }));
     }
     told
+}
+
+fn message(one: &Use) -> String {
+    let advice = one.advice.as_deref();
+    let advice = advice.map(|text| format!(" ({})", clean(text)));
+    let text = format!("{}: {}", clean(&one.api), clean(&one.what));
+    text + &advice.unwrap_or_default()
 }
 
 /// Workflow commands, a line each: GitHub shows them beside the lines of a pull request.
@@ -105,7 +110,7 @@ pub(super) fn github(reviews: &[Review]) -> String {
         for told in told(review) {
             let place = told
                 .place
-                .map(|(file, line)| format!("file={},line={line},", property(file)));
+                .map(|(file, line)| format!("file={},line={line},", property(&clean(file))));
             lines.push(format!(
                 "::{} {}title={}::{}",
                 told.rule.command,

@@ -1,5 +1,5 @@
 //! Distributions that come as source: compiled while locking, in a root made of Debian packages, without network and
-//! without anything of the host. Start at [`compile::Compiler`].
+//! without anything of the host. Start at `compile::Compiler`.
 //!
 //! A build that fails is read, by its log and by what it looked for and did not find; what it lacked is looked up in
 //! Debian's indexes and added, and it is built again. What was found is in the lock. The parts: [`source`] places a

@@ -61,19 +61,30 @@ pub(super) fn read(
     })
 }
 
-/// Reads a wheel as a program that uses others: its own tests are no part of it.
+/// Most bytes of source of a distribution that is read as a program: pandas against numpy, took over
+/// nine minutes in a debug build.
+const MAX_PROGRAM: u64 = 1 << 20;
+
+/// Reads a wheel as a program that uses others: its own tests are no part of it. `None`: it is too large.
 pub(super) fn program(
     store: &Store,
     name: &str,
     digest: &Digest,
     python: (u8, u8),
-) -> Result<Code, ReviewError> {
+) -> Result<Option<Code>, ReviewError> {
     let target = unheck_pyapi::api::Target {
         python: (python.0.into(), python.1.into()),
     };
     let mut wheel = WheelFiles::open(store, name, digest)?;
-    wheel.members.retain(|path, _| !is_test(path));
-    Ok(Code::read(&wheel, target))
+    wheel
+        .members
+        .retain(|path, _| path.ends_with(".py") && !is_test(path));
+    let members = wheel.archive.members();
+    let sizes = wheel.members.values().filter_map(|at| members.get(*at));
+    if sizes.map(|member| member.size).sum::<u64>() > MAX_PROGRAM {
+        return Ok(None);
+    }
+    Ok(Some(Code::read(&wheel, target)))
 }
 
 fn is_test(path: &str) -> bool {

@@ -256,9 +256,9 @@ pub fn review(
     let (old_tree, new_tree) = (old_read.tree, new_read.tree);
     let found = compare(&dist, request, &old_tree, &new_tree);
     let dependents = request.dependents.iter();
-    // One after the other: the syntax trees of a large one take 100 MB.
+    // One after the other: syntax trees of several at once are large.
     let dependents = dependents.filter_map(|one| {
-        let code = files::program(store, &one.wheel, &one.digest, python).ok()?;
+        let code = files::program(store, &one.wheel, &one.digest, python).ok()??;
         one.broken(&code, &old_tree, &new_tree)
     });
     Ok(Review {

@@ -2,7 +2,7 @@
 //!
 //! RFC 9110 section 11 (challenges), RFC 7617 (`Basic`), RFC 6750 (`Bearer`), and the token
 //! specifications of the distribution project (`docs/spec/auth/token.md`, `oauth.md`). Nothing is sent
-//! before the registry asks. Start at [`Authorizer`].
+//! before the registry asks. Start at `Authorizer`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -38,7 +38,7 @@ pub use lock::read_lock;
 pub use model::{Artifact, BuildSystem, File, Package, ProjectInfo, Resolution};
 pub use project::{read_build_system, read_project};
 pub use pylock::{NoHash, pylock_text};
-pub use resolve::resolve;
+pub use resolve::{build_constraints, resolve};
 pub use target::{Arch, Libc, Target, TargetError, python_allowed};
 
 /// The deepest nesting of brackets in a marker, TOML or JSON text that is parsed.

@@ -32,7 +32,7 @@ use crate::context::{Failures, Surroundings};
 use crate::convert::Converter;
 use crate::error::{Cause, ResolveError};
 use crate::explain;
-use crate::inputs::{Event, Inputs, Reporter, ResolveOptions, Source};
+use crate::inputs::{Event, Inputs, Purpose, Reporter, ResolveOptions, Source};
 use crate::model::Resolution;
 use crate::report;
 use crate::settings::Settings;
@@ -59,6 +59,23 @@ pub async fn resolve(
         Box::pin(session.resolve(&inputs, &options)).await
     })
     .await
+}
+
+/// The limits on the versions of build requirements that files and environment set, as texts, sorted: what was built
+/// under others may be another wheel.
+///
+/// # Errors
+/// [`ResolveError`] when a setting or a file of constraints cannot be read.
+pub fn build_constraints(inputs: &Inputs) -> Result<Vec<String>, ResolveError> {
+    let settings = Settings::load(inputs, &workspace_root(inputs))?;
+    let stated = settings.constraint_requirements(Purpose::Build);
+    let mut texts: Vec<String> = stated.map(|one| one.to_string()).collect();
+    let files = inputs.environment.get("UV_BUILD_CONSTRAINT");
+    for path in files.unwrap_or_default().split_whitespace() {
+        texts.push(crate::project::read_text(&inputs.root.join(path))?);
+    }
+    texts.sort();
+    Ok(texts)
 }
 
 /// Runs a future on a new thread with a large stack.

@@ -25,6 +25,8 @@ pub(crate) struct Identity<'a> {
     pub(crate) interpreter: &'a Interpreter,
     pub(crate) platform: Platform,
     pub(crate) options: &'a BuildOptions,
+    /// Limits on the versions of build requirements.
+    pub(crate) constraints: &'a [String],
 }
 
 impl Identity<'_> {
@@ -42,6 +44,7 @@ impl Identity<'_> {
         say(&format!("{:?}", self.interpreter));
         say(&self.platform.to_string());
         say(&serde_json::to_string(self.options).expect("texts always serialise"));
+        self.constraints.iter().for_each(|one| say(one));
         say(&root.hex());
         hasher.finish()
     }

@@ -53,6 +53,8 @@ pub(crate) struct Order<'o> {
     pub(crate) options: BuildOptions,
     pub(crate) system: BuildSystem,
     pub(crate) looked: Looked,
+    /// Limits on the versions of build requirements.
+    pub(crate) constraints: Vec<String>,
 }
 
 /// Everything that builds of one platform have in common.
@@ -94,12 +96,26 @@ impl<'a> Workshop<'a> {
                 .extend(self.asking.project.config.build_env.clone());
         }
         system.requires.extend(options.requires.iter().cloned());
+        let asking = &self.asking;
+        let inputs = crate::locker::resolver_inputs(asking.session, asking.project, asking.options);
+        let constraints = unheck_resolve::build_constraints(&inputs).map_err(|error| {
+            let requires = system.requires.clone();
+            environment_failed(
+                &job.label(),
+                BackendError::Resolve {
+                    requires,
+                    platform: asking.platform,
+                    source: Box::new(error),
+                },
+            )
+        })?;
         Ok(Order {
             job,
             label: job.label(),
             options,
             system,
             looked,
+            constraints,
         })
     }
 
@@ -111,6 +127,7 @@ impl<'a> Workshop<'a> {
             interpreter: self.asking.interpreter,
             platform: self.asking.platform,
             options: &order.options,
+            constraints: &order.constraints,
         };
         identity.key(what, root)
     }

@@ -3,31 +3,25 @@
 //! What a backend leaves behind is hostile: an answer is a small JSON file and one wheel, both
 //! regular files, read after every process of the sandbox has ended.
 
-use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
 use unheck_base::Digest;
 use unheck_resolve::BuildSystem;
-use unheck_sandbox::{LimitKind, Limits, Mount, Network, Outcome, Spec, Status, Stdio};
+use unheck_sandbox::{LimitKind, Limits, Outcome, Spec, Status, Stdio};
 use unheck_wheel::WheelName;
 
 use super::diagnose::{Log, hints};
 use super::{BackendError, reference};
 use crate::input::{AppFileKind, AppFiles, Project};
-use crate::layout::{Layout, NONROOT};
+use crate::layout::Layout;
 use crate::lock::{Deb, Lock, Target};
 use crate::roots::Roots;
+use crate::sdist::frontend::{Answer, DRIVER, Places, fixed_environment, read_answer};
 use crate::sdist::requires::{install, wheels_lock};
+use crate::sdist::source::{EPOCH, give};
 use crate::session::Session;
-
-/// The program that runs inside.
-pub(super) const DRIVER: &str = include_str!("../sdist/driver.py");
-
-/// Longest answer that is read.
-const MAX_ANSWER: u64 = 1 << 20;
 
 /// What a hook may use: generous for Python, tight for what runs away.
 const WALL: u64 = 300;
@@ -44,16 +38,6 @@ pub(super) struct Hook<'a> {
     pub(super) app: &'a AppFiles,
     /// `SOURCE_DATE_EPOCH`, in seconds since 1970.
     pub(super) epoch: i64,
-}
-
-/// What the driver answers.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Answer {
-    pub(super) requires: Vec<String>,
-    pub(super) wheel: String,
-    failed: String,
-    trace: String,
 }
 
 /// What else the backend needs for a wheel.
@@ -234,52 +218,25 @@ fn most(limit: LimitKind) -> &'static str {
     }
 }
 
-/// The driver's answer, `None` when there is none that can be read.
-pub(super) fn read_answer(path: &Path) -> Option<Answer> {
-    let found = fs_err::symlink_metadata(path).ok()?;
-    if !found.is_file() || found.len() > MAX_ANSWER {
-        return None;
-    }
-    serde_json::from_slice(&fs_err::read(path).ok()?).ok()
-}
-
 fn spec(hook: &Hook<'_>, scratch: &Scratch, roots: &Roots) -> Spec {
     let layout = Layout::of(&hook.target.interpreter);
-    let argv = [layout.python.as_str(), "-B", "-s", "/in/driver.py"];
-    let mut spec = Spec::new(roots.root(), argv.iter().map(OsString::from).collect());
-    let bind = |host: &Path, inside: &str, writable| Mount::Bind {
-        host: host.to_owned(),
-        inside: PathBuf::from(inside),
-        writable,
+    let places = Places {
+        source: &scratch.source,
+        out: &scratch.out,
+        input: &scratch.input,
     };
-    spec.mounts = vec![
-        bind(&scratch.source, "/src", true),
-        bind(&scratch.out, "/out", true),
-        bind(&scratch.input, "/in", false),
-    ];
-    spec.cwd = PathBuf::from("/src");
-    let fixed = [
-        ("PATH", layout.search_path()),
-        ("HOME", "/tmp".to_owned()),
-        ("LANG", "C.UTF-8".to_owned()),
-        ("LC_ALL", "C.UTF-8".to_owned()),
-        ("TZ", "UTC".to_owned()),
-        ("PYTHONHASHSEED", "0".to_owned()),
-        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
-        ("SOURCE_DATE_EPOCH", epoch(hook.epoch).to_string()),
-    ];
+    let mut spec = places.spec(roots.root(), &layout);
     let own = hook
         .project
         .config
         .build_env
         .iter()
         .map(|(name, value)| (name.as_str(), value.clone()));
-    spec.env = fixed
-        .into_iter()
+    spec.env = std::iter::once(("PATH", layout.search_path()))
+        .chain(fixed_environment(epoch(hook.epoch)))
         .chain(own)
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
-    spec.network = Network::None;
     spec.limits = Limits {
         memory: Some(MEMORY),
         processes: Some(512),
@@ -293,8 +250,8 @@ fn spec(hook: &Hook<'_>, scratch: &Scratch, roots: &Roots) -> Spec {
 }
 
 /// Zip archives begin with 1980.
-fn epoch(seconds: i64) -> i64 {
-    seconds.max(315_532_800)
+fn epoch(seconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or_default().max(EPOCH)
 }
 
 /// The interpreter with what the backend is made of.
@@ -385,14 +342,16 @@ impl Scratch {
             }
         }
         open_to_all(&self.source).map_err(failed(&self.source))?;
-        own(&self.source, &self.out).map_err(failed(&self.source))
+        give(&self.source)
+            .and_then(|()| give(&self.out))
+            .map_err(failed(&self.source))
     }
 }
 
 /// Gives a file the mode and the date that it has in every build.
 fn settle(path: &Path, mode: u32, seconds: i64) -> std::io::Result<()> {
     let file = fs_err::OpenOptions::new().write(true).open(path)?;
-    let since = Duration::from_secs(u64::try_from(epoch(seconds)).unwrap_or_default());
+    let since = Duration::from_secs(epoch(seconds));
     file.file().set_modified(std::time::UNIX_EPOCH + since)?;
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
@@ -408,18 +367,6 @@ fn open_to_all(directory: &Path) -> std::io::Result<()> {
             let mode = entry.metadata()?.mode() | 0o644;
             fs_err::set_permissions(entry.path(), std::fs::Permissions::from_mode(mode & 0o777))?;
         }
-    }
-    Ok(())
-}
-
-/// Gives the directories to the user inside. Only root needs it: any other user is that one inside.
-fn own(source: &Path, out: &Path) -> std::io::Result<()> {
-    if fs_err::metadata(out)?.uid() != 0 {
-        return Ok(());
-    }
-    std::os::unix::fs::chown(out, Some(NONROOT), Some(NONROOT))?;
-    for entry in walkdir::WalkDir::new(source) {
-        std::os::unix::fs::lchown(entry?.path(), Some(NONROOT), Some(NONROOT))?;
     }
     Ok(())
 }

@@ -296,7 +296,7 @@ fn key(project: &Project, target: &Target, app: &AppFiles, epoch: i64) -> Digest
         "app wheel {VERSION} {} {epoch}",
         app.fingerprint()
     ));
-    say(hook::DRIVER);
+    say(crate::sdist::frontend::DRIVER);
     say(&format!("{:?}", target.interpreter));
     for deb in target.debs.iter().filter(|deb| deb.base) {
         say(&deb.sha256.hex());

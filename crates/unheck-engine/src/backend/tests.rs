@@ -2,9 +2,10 @@
 
 use unheck_base::Digest;
 
-use super::hook::{build_lock, only_wheel, read_answer, trace};
+use super::hook::{build_lock, only_wheel, trace};
 use crate::lock::{Hashes, Interpreter, Target, Wheel};
 use crate::platform::Platform;
+use crate::sdist::frontend::read_answer;
 
 fn wheel(name: &str) -> Wheel {
     let hashes = Hashes {

@@ -231,32 +231,24 @@ impl Frontend<'_> {
     }
 
     fn spec(&self, scratch: &Scratch, lower: &[PathBuf]) -> Spec {
-        let argv = [self.layout.python.as_str(), "-B", "-s", "/in/driver.py"];
         let root = Root::Overlay {
             lower: lower.to_vec(),
         };
-        let mut spec = Spec::new(root, argv.iter().map(OsString::from).collect());
-        let bind = |host: &Path, inside: &str, writable| Mount::Bind {
-            host: host.to_owned(),
-            inside: PathBuf::from(inside),
-            writable,
+        let places = Places {
+            source: &scratch.source,
+            out: &scratch.out,
+            input: &scratch.input,
         };
-        spec.mounts = vec![
-            bind(&scratch.source, "/src", true),
-            bind(&scratch.out, "/out", true),
-            bind(&scratch.input, "/in", false),
-        ];
+        let mut spec = places.spec(root, self.layout);
         if let Some(crates) = self.crates {
-            spec.mounts
-                .push(bind(&crates.directory, super::crates::PLACE, false));
+            let inside = super::crates::PLACE;
+            spec.mounts.push(bind(&crates.directory, inside, false));
         }
-        spec.cwd = PathBuf::from("/src");
         spec.env = self
             .environment()
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        spec.network = Network::None;
         spec.limits = Limits {
             memory: Some(self.allowance.memory),
             processes: Some(PROCESSES),
@@ -280,16 +272,9 @@ impl Frontend<'_> {
                 "PATH",
                 format!("{}:/usr/sbin:/bin:/sbin", self.layout.search_path()),
             ),
-            ("HOME", "/tmp".to_owned()),
             ("TMPDIR", "/tmp".to_owned()),
-            ("LANG", "C.UTF-8".to_owned()),
-            ("LC_ALL", "C.UTF-8".to_owned()),
-            ("TZ", "UTC".to_owned()),
             ("SHELL", "/bin/sh".to_owned()),
-            ("PYTHONHASHSEED", "0".to_owned()),
-            ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
             ("PYTHONUNBUFFERED", "1".to_owned()),
-            ("SOURCE_DATE_EPOCH", EPOCH.to_string()),
             ("MAKEFLAGS", format!("-j{jobs}")),
             ("CMAKE_BUILD_PARALLEL_LEVEL", jobs.clone()),
             ("MAX_JOBS", jobs.clone()),
@@ -301,8 +286,9 @@ impl Frontend<'_> {
         // An interpreter that was built elsewhere remembers a compiler that is not here.
         let compilers = [("CC", "cc"), ("CXX", "c++"), ("AR", "ar")];
         let foreign = self.layout.python.starts_with("/opt/");
-        let mut all: BTreeMap<String, String> = fixed
+        let mut all: BTreeMap<String, String> = fixed_environment(EPOCH)
             .into_iter()
+            .chain(fixed)
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         if foreign {
@@ -362,8 +348,55 @@ fn log_path(session: &Session, label: &str) -> PathBuf {
         .join(format!("{name}.log"))
 }
 
+/// The host's directories of one run.
+pub(crate) struct Places<'p> {
+    /// The source tree, which the build may write.
+    pub(crate) source: &'p Path,
+    /// What it leaves.
+    pub(crate) out: &'p Path,
+    /// The request and the driver.
+    pub(crate) input: &'p Path,
+}
+
+impl Places<'_> {
+    /// The driver in a root without network, at the places that it knows.
+    pub(crate) fn spec(&self, root: Root, layout: &Layout) -> Spec {
+        let argv = [layout.python.as_str(), "-B", "-s", "/in/driver.py"];
+        let mut spec = Spec::new(root, argv.iter().map(OsString::from).collect());
+        spec.mounts = vec![
+            bind(self.source, "/src", true),
+            bind(self.out, "/out", true),
+            bind(self.input, "/in", false),
+        ];
+        spec.cwd = PathBuf::from("/src");
+        spec.network = Network::None;
+        spec
+    }
+}
+
+fn bind(host: &Path, inside: &str, writable: bool) -> Mount {
+    Mount::Bind {
+        host: host.to_owned(),
+        inside: PathBuf::from(inside),
+        writable,
+    }
+}
+
+/// The variables that every backend gets, the same on every machine; `epoch` is `SOURCE_DATE_EPOCH`.
+pub(crate) fn fixed_environment(epoch: u64) -> [(&'static str, String); 7] {
+    [
+        ("HOME", "/tmp".to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("LC_ALL", "C.UTF-8".to_owned()),
+        ("TZ", "UTC".to_owned()),
+        ("PYTHONHASHSEED", "0".to_owned()),
+        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+        ("SOURCE_DATE_EPOCH", epoch.to_string()),
+    ]
+}
+
 /// The driver's answer, `None` when there is none that can be read.
-fn read_answer(path: &Path) -> Option<Answer> {
+pub(crate) fn read_answer(path: &Path) -> Option<Answer> {
     let found = fs_err::symlink_metadata(path).ok()?;
     if !found.is_file() || found.len() > MAX_ANSWER {
         return None;

@@ -12,7 +12,7 @@ pub mod cargo;
 mod compile;
 mod crates;
 mod error;
-mod frontend;
+pub(crate) mod frontend;
 mod headers;
 mod jobs;
 mod look;

@@ -166,6 +166,10 @@ impl Settings {
             entry: args.entry.clone(),
             trim: args.trim.or(config.trim).unwrap_or_default(),
             keep: config.keep.iter().chain(&args.keep).cloned().collect(),
+            leave_out: {
+                let config = config.leave_out.iter();
+                config.chain(&args.leave_out).cloned().collect()
+            },
             trace: args.trace.clone(),
             bytecode: args.bytecode.or(config.bytecode).unwrap_or_default(),
             compression: args

@@ -87,6 +87,24 @@ pub enum BuildError {
     /// What is reached cannot be found out.
     #[error("cannot find out what the entry reaches")]
     Narrow(#[from] NarrowError),
+    /// Modules cannot be left out at this level.
+    #[error(
+        "cannot leave out `{module}`: `--trim {level}` leaves out no modules that something could import"
+    )]
+    LeaveOutLevel {
+        /// The first of them.
+        module: String,
+        /// The level.
+        level: crate::steps::TrimLevel,
+    },
+    /// A module is to be kept and to be left out.
+    #[error("cannot keep `{kept}` and leave out `{module}`")]
+    KeptAndLeftOut {
+        /// What is left out.
+        module: String,
+        /// What is kept.
+        kept: String,
+    },
     /// `--trim traced` without a recorded run.
     #[error("no run was recorded: there is no `{path}`", path = path.display())]
     NoProfile {
@@ -218,6 +236,8 @@ impl Explain for BuildError {
             Self::Stale { .. }
             | Self::NoLock { .. }
             | Self::NoProfile { .. }
+            | Self::LeaveOutLevel { .. }
+            | Self::KeptAndLeftOut { .. }
             | Self::TraceElsewhere
             | Self::WriteLock { .. } => Class::Input,
             Self::Launch(_)
@@ -247,6 +267,12 @@ impl Explain for BuildError {
                     "record on a machine of one of its platforms, and take `unheck.trace` along"
                         .to_owned(),
                 ]
+            }
+            Self::LeaveOutLevel { .. } => {
+                vec!["build with `--trim imports`, or without `--leave-out`".to_owned()]
+            }
+            Self::KeptAndLeftOut { kept, .. } => {
+                vec![format!("take `{kept}` out of `keep`, or what it is in out of `leave-out`")]
             }
             Self::NoProfile { .. } => {
                 vec![

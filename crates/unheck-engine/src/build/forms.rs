@@ -178,7 +178,7 @@ impl FormBuilder<'_> {
         let Stepped {
             tree,
             removed,
-            stripped,
+            shortened,
             linked,
             left_out,
             findings,
@@ -186,7 +186,7 @@ impl FormBuilder<'_> {
         let record = |files| Record {
             relocated,
             files,
-            trimmed: summary(&removed, &stripped, &linked),
+            trimmed: summary(&removed, &shortened, &linked),
             site,
             left_out,
             sizes,

@@ -18,11 +18,13 @@ use crate::lock::Target;
 use crate::locker::app_facts;
 use crate::scan::scan_pack;
 use crate::sdist::app_wheel;
-use crate::steps::imports::{CythonSources, NarrowRequest, app_references, finder, narrow};
+use crate::steps::imports::{
+    CythonSources, NarrowError, NarrowRequest, app_references, finder, narrow,
+};
 use crate::steps::left_out::{LEFT_OUT_PATH, short_list};
 use crate::steps::{
-    BytecodeRequest, Linked, Removed, Stripped, TrimFacts, TrimLevel, bytecode, dedupe,
-    relocated_sizes, rewrite_records, strip, trim,
+    BytecodeRequest, Linked, Removed, Shortened, TrimFacts, TrimLevel, bytecode, dedupe,
+    relocated_sizes, rewrite_records, shorten_metadata, strip, trim,
 };
 use crate::tree::{Content, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
@@ -68,7 +70,7 @@ struct Remembered {
 pub(super) struct Stepped {
     pub(super) tree: Tree,
     pub(super) removed: Vec<Removed>,
-    pub(super) stripped: Vec<Stripped>,
+    pub(super) shortened: Vec<Shortened>,
     pub(super) linked: Vec<Linked>,
     /// The list of what was left out, where no step put one into the tree.
     pub(super) left_out: String,
@@ -190,7 +192,7 @@ impl Builder<'_> {
     /// What decides the layers below the app's.
     fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let text = format!(
-            "layers 7\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
+            "layers 8\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
             env!("CARGO_PKG_VERSION"),
             self.target.platform,
             self.attempt.request.trim,
@@ -227,7 +229,7 @@ impl Builder<'_> {
         let Stepped {
             tree,
             removed,
-            stripped,
+            shortened,
             linked,
             left_out,
             findings,
@@ -248,7 +250,7 @@ impl Builder<'_> {
         };
         let remembered = Remembered {
             layers: layers.clone(),
-            trimmed: summary(&removed, &stripped, &linked),
+            trimmed: summary(&removed, &shortened, &linked),
             sizes,
             site,
             left_out,
@@ -312,17 +314,21 @@ impl Builder<'_> {
         } else {
             left_out = short_list(level, &removed, &tree);
         }
-        let (mut stripped, mut linked) = (Vec::new(), Vec::new());
+        let (mut shortened, mut linked) = (Vec::new(), Vec::new());
+        if level >= TrimLevel::Imports {
+            shortened = shorten_metadata(&mut tree, &PackReader::new(store), layout)
+                .map_err(|(path, source)| NarrowError::Read { path, source })?;
+        }
         if level >= TrimLevel::Safe {
-            stripped = strip(&mut tree, store)?;
-            let changed = stripped.iter().map(|one| one.path.clone()).collect();
+            shortened.extend(strip(&mut tree, store)?);
+            let changed = shortened.iter().map(|one| one.path.clone()).collect();
             rewrite_records(&mut tree, &layout.site, &changed);
             linked = dedupe(&mut tree, layout);
         }
         Ok(Stepped {
             tree,
             removed,
-            stripped,
+            shortened,
             linked,
             left_out,
             findings,
@@ -341,6 +347,7 @@ impl Builder<'_> {
             entry: self.attempt.entry,
             level: self.attempt.request.trim,
             keep: &self.attempt.request.keep,
+            leave_out: &self.attempt.request.leave_out,
             profile: self.attempt.profile,
         }
     }
@@ -360,9 +367,10 @@ impl Builder<'_> {
         let request = self.attempt.request;
         let (entry, profile) = (self.attempt.entry, self.attempt.profile.to_text());
         let text = format!(
-            "{}\0{entry:?}\0{:?}\0{profile}\0{found}",
+            "{}\0{entry:?}\0{:?}\0{:?}\0{profile}\0{found}",
             crate::steps::imports::version(),
-            request.keep
+            request.keep,
+            request.leave_out
         );
         Ok(Digest::of(text.as_bytes()))
     }
@@ -475,28 +483,23 @@ pub(super) fn top_level(tree: &Tree, layout: &Layout) -> BTreeSet<String> {
 
 pub(super) fn summary(
     removed: &[Removed],
-    stripped: &[Stripped],
+    shortened: &[Shortened],
     linked: &[Linked],
 ) -> BTreeMap<String, (u64, u64)> {
     let mut summary: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    if !stripped.is_empty() {
-        let saved = stripped.iter().map(|one| one.saved).sum();
-        summary.insert(
-            "symbol tables and debug information".to_owned(),
-            (stripped.len() as u64, saved),
-        );
+    let mut add = |reason: &str, saved: u64| {
+        let (files, bytes) = summary.entry(reason.to_owned()).or_default();
+        *files += 1;
+        *bytes += saved;
+    };
+    for one in shortened {
+        add(one.reason, one.saved);
     }
-    if !linked.is_empty() {
-        let saved = linked.iter().map(|one| one.saved).sum();
-        summary.insert(
-            "files that are there twice, now links".to_owned(),
-            (linked.len() as u64, saved),
-        );
+    for one in linked {
+        add("files that are there twice, now links", one.saved);
     }
     for one in removed {
-        let (files, bytes) = summary.entry(one.reason.to_owned()).or_default();
-        *files += 1;
-        *bytes += one.size;
+        add(one.reason, one.size);
     }
     summary
 }

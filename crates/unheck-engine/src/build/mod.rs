@@ -67,6 +67,9 @@ pub struct BuildRequest {
     pub trim: TrimLevel,
     /// Modules that stay whatever reaches them, with everything below.
     pub keep: BTreeSet<String>,
+    /// Modules that are left out whatever reaches them, with everything below; they count from
+    /// [`TrimLevel::Imports`] on.
+    pub leave_out: BTreeSet<String>,
     /// Command lines to run and to record, before anything is left out.
     pub trace: Vec<String>,
     /// Whether and how bytecode ships.
@@ -176,6 +179,7 @@ pub fn build(
 
 /// The launcher that the form needs; an error for what cannot be built here, before any work.
 fn refuse_impossible(request: &BuildRequest) -> Result<Option<&'static [u8]>, BuildError> {
+    refuse_left_out(request)?;
     let format = request.format;
     if format == Format::Image {
         return match request.libs {
@@ -189,6 +193,22 @@ fn refuse_impossible(request: &BuildRequest) -> Result<Option<&'static [u8]>, Bu
     match forms::stub(platform) {
         Some(stub) => Ok(Some(stub)),
         None => Err(BuildError::NoLauncher { format, platform }),
+    }
+}
+
+/// An error when a module is to be left out and to be kept.
+fn refuse_left_out(request: &BuildRequest) -> Result<(), BuildError> {
+    let below = |kept: &str| crate::steps::imports::left_out_with(&request.leave_out, kept);
+    match request
+        .keep
+        .iter()
+        .find_map(|kept| Some((below(kept)?, kept)))
+    {
+        Some((module, kept)) => Err(BuildError::KeptAndLeftOut {
+            module: module.to_owned(),
+            kept: kept.clone(),
+        }),
+        None => Ok(()),
     }
 }
 

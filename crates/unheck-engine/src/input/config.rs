@@ -54,6 +54,8 @@ pub struct Config {
     pub trim: Option<crate::steps::TrimLevel>,
     /// Modules that trimming keeps whatever reaches them, with everything below.
     pub keep: std::collections::BTreeSet<String>,
+    /// Modules that `imports` and `traced` leave out whatever reaches them, with everything below.
+    pub leave_out: std::collections::BTreeSet<String>,
     /// `none`, `beside` or `only`.
     pub bytecode: Option<crate::steps::Bytecode>,
     /// `zstd` or `gzip`, with a level after a colon where the default is not wanted.

@@ -137,17 +137,21 @@ impl LeftOutList {
         })
     }
 
-    /// The option of `build` that keeps what was left out, asked for by `name`.
-    pub fn kept_by(&self, one: &LeftOut, name: &str, layout: &Layout) -> String {
+    /// The option of `build` that keeps what was left out, asked for by `name`; none where the
+    /// project asks that it goes.
+    pub fn kept_by(&self, one: &LeftOut, name: &str, layout: &Layout) -> Option<String> {
+        if one.reason == super::imports::ASKED {
+            return None;
+        }
         let of_safe = is_kept_by_module(&one.reason);
         let kept = of_safe.unwrap_or_else(|| is_module_file(&one.path));
-        match module_of(&one.path, layout).filter(|_| kept) {
+        Some(match module_of(&one.path, layout).filter(|_| kept) {
             // What was asked for by a module's name is kept by that.
             Some(module) if name.starts_with(&format!("{module}.")) => format!("--keep {name}"),
             Some(module) => format!("--keep {module}"),
             None if of_safe.is_some() => "--trim none".to_owned(),
             None => "--trim safe".to_owned(),
-        }
+        })
     }
 }
 
@@ -251,7 +255,9 @@ mod tests {
         let (list, layout) = (sample(), layout());
         let keeps = |name: &str| -> Vec<String> {
             let found = list.find(name, &layout);
-            found.map(|one| list.kept_by(one, name, &layout)).collect()
+            found
+                .filter_map(|one| list.kept_by(one, name, &layout))
+                .collect()
         };
         assert_eq!(keeps("idlelib"), ["--keep idlelib"]);
         assert_eq!(keeps("idlelib.run"), ["--keep idlelib.run"]);
@@ -273,15 +279,17 @@ mod tests {
         let gone = [
             removed(&format!("{SITE}/a/b.py"), "not reached"),
             removed("usr/lib/x86_64-linux-gnu/libx.so.1", "nothing needs it"),
+            removed(&format!("{SITE}/a/gone.py"), super::super::imports::ASKED),
         ];
         let list = LeftOutList::read(&list(TrimLevel::Imports, &gone));
         let keep = |name: &str| {
             let one = list.find(name, &layout).next().expect(name);
-            list.kept_by(one, name, &layout)
+            list.kept_by(one, name, &layout).unwrap_or_default()
         };
         assert_eq!(keep("a.b"), "--keep a.b");
         assert_eq!(keep("b.py"), "--keep a.b");
         assert_eq!(keep("libx.so.1"), "--trim safe");
+        assert_eq!(keep("a.gone"), "");
     }
 
     #[test]

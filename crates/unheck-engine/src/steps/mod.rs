@@ -4,6 +4,7 @@ mod bytecode;
 mod dedupe;
 pub mod imports;
 pub mod left_out;
+mod metadata;
 mod record;
 mod relocate;
 mod strip;
@@ -12,12 +13,24 @@ mod trim;
 pub(crate) use bytecode::bytecode_of;
 pub use bytecode::{Bytecode, BytecodeError, BytecodeRequest, Compiled, bytecode};
 pub use dedupe::{Linked, dedupe};
+pub use metadata::shorten_metadata;
 pub(crate) use record::recorded_path;
 pub use record::rewrite_records;
 pub use relocate::{
     RelocateError, Relocated, Relocation, Started, relocate, relocate_app, relocated_sizes,
 };
 pub(crate) use relocate::{has_argv0, is_launcher, launcher_node, python_flags};
-pub use strip::{StripTreeError, Stripped, strip};
+pub use strip::{StripTreeError, strip};
+
+/// A file that lost bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortened {
+    /// Its place.
+    pub path: unheck_base::TreePath,
+    /// How many bytes it lost.
+    pub saved: u64,
+    /// What they were.
+    pub reason: &'static str,
+}
 pub(crate) use trim::may_be_left_out;
 pub use trim::{Removed, TrimFacts, TrimLevel, trim};

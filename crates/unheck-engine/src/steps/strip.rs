@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 use unheck_base::{Digest, TreePath};
 use unheck_store::{Pack, Store, StoreError};
 
+use super::Shortened;
 use crate::assemble::PackReader;
 use crate::tree::{Content, Kind, Node, Origin, Tree};
+
+const REASON: &str = "symbol tables and debug information";
 
 /// Raised whenever the same object would be stripped otherwise.
 const STRIP_VERSION: &str = "strip 1";
@@ -22,15 +25,6 @@ const SMALL: u64 = 24 << 20;
 
 /// Larger objects stay as they are, so that memory stays bounded.
 const MAX_OBJECT: u64 = 96 << 20;
-
-/// An object that lost bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stripped {
-    /// Its place.
-    pub path: TreePath,
-    /// How many bytes it lost.
-    pub saved: u64,
-}
 
 /// Stripping failed on the store.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +51,7 @@ struct Outcome(Option<(Digest, u64)>);
 ///
 /// # Errors
 /// [`StripTreeError`].
-pub fn strip(tree: &mut Tree, store: &Store) -> Result<Vec<Stripped>, StripTreeError> {
+pub fn strip(tree: &mut Tree, store: &Store) -> Result<Vec<Shortened>, StripTreeError> {
     let reader = PackReader::new(store);
     let candidates: Vec<(TreePath, Content)> = tree
         .iter()
@@ -84,7 +78,11 @@ pub fn strip(tree: &mut Tree, store: &Store) -> Result<Vec<Stripped>, StripTreeE
     for (path, (content, saved)) in done.into_inner().expect("no panic while held") {
         if let Some(node) = tree.get_mut(&path) {
             node.kind = Kind::File(content);
-            changed.push(Stripped { path, saved });
+            changed.push(Shortened {
+                path,
+                saved,
+                reason: REASON,
+            });
         }
     }
     Ok(changed)

@@ -8,6 +8,7 @@ use unheck_wheel::normalize_name;
 
 use super::closure::{debs_hint, is_system};
 use crate::finding::{Finding, Severity};
+use crate::steps::imports::ASKED;
 
 /// The group of objects that no distribution owns.
 pub(super) const SYSTEM: &str = "system";
@@ -194,7 +195,11 @@ fn module(answer: &Answer, known: &Known) -> Finding {
         return new(Severity::Info, "import-stray");
     }
     if let Some(left_out) = &answer.left_out {
-        return trimmed(&subject, left_out, evidence(answer));
+        // A module that goes without what the project wants left out goes as well.
+        return match answer.message.contains(ASKED) {
+            true => new(Severity::Info, "left-out-as-asked"),
+            false => trimmed(&subject, left_out, evidence(answer)),
+        };
     }
     if let Some(library) = &answer.library {
         return new(Severity::Error, "import-fails").with_hint(debs_hint(library));
@@ -300,8 +305,13 @@ fn absent(answer: &Answer, missing: &str, known: &Known, subject: &str) -> Findi
     ))
 }
 
-/// Something that ships asked for a module that trimming took for unreachable.
+/// Something that ships asked for a module that trimming took for unreachable, or that the project
+/// wants left out.
 pub(super) fn trimmed(subject: &str, module: &str, evidence: String) -> Finding {
+    if evidence.contains(ASKED) {
+        return Finding::new(Severity::Error, "left-out-module-needed", subject, evidence)
+            .with_hint(format!("take `{module}` out of `leave-out`"));
+    }
     Finding::new(Severity::Error, "trimmed-module-needed", subject, evidence).with_hint(format!(
         "keep it: `--keep {module}`, or `keep = [\"{module}\"]` in `[tool.unheck]`"
     ))

@@ -45,8 +45,9 @@ pub struct NotThere {
     pub by: String,
     /// The recorded reason.
     pub reason: String,
-    /// The option of `unheck build` that keeps it.
-    pub keep: String,
+    /// The option of `unheck build` that keeps it; none where `leave-out` asks that it goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
 }
 
 /// The thing that was asked about.
@@ -268,7 +269,7 @@ impl<'a> View<'a> {
             let not_there = NotThere {
                 by: "bytecode only".to_owned(),
                 reason: format!("its bytecode `{compiled}` is here instead"),
-                keep: "--bytecode beside".to_owned(),
+                keep: Some("--bytecode beside".to_owned()),
             };
             add(source.to_string(), not_there);
         }
@@ -667,7 +668,12 @@ DEBS
             let text = |chain: &Chain| {
                 let out = chain.left_out.as_ref().expect("not there");
                 let file = chain.subject.file.as_deref().unwrap_or_default();
-                format!("{file}|{}|{}|{}", out.by, out.reason, out.keep)
+                format!(
+                    "{file}|{}|{}|{}",
+                    out.by,
+                    out.reason,
+                    out.keep.as_deref().unwrap_or_default()
+                )
             };
             chains.iter().map(text).collect()
         };

@@ -170,6 +170,7 @@ impl Run {
             libs: self.libs.parse().unwrap(),
             trim: self.trim.parse().unwrap(),
             keep: config.keep.clone(),
+            leave_out: config.leave_out.clone(),
             trace: Vec::new(),
             bytecode: unheck_engine::steps::Bytecode::None,
             compression: self.compression.parse().unwrap(),

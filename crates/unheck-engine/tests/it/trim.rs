@@ -1,5 +1,7 @@
 //! What a build leaves out at the level `imports`, and what makes it look again.
 
+use unheck_testkit::{WheelBuilder, World};
+
 use crate::support::*;
 
 /// Paths of the distributions' layer, without what every installed distribution has.
@@ -73,6 +75,66 @@ fn kept_modules_stay_and_unknown_ones_are_told() {
         "{:?}",
         outcome.heard
     );
+}
+
+#[test]
+fn left_out_modules_go_although_they_are_imported() {
+    let fixture = Fixture::new()
+        .pyproject(
+            &["demo==1.0"],
+            "[tool.unheck]\nleave-out = ['demo.cli', 'nothing']\n",
+        )
+        .file("main.py", "def f():\n    import demo.cli\n");
+    let run = fixture.with(|run| run.trim = "imports".to_owned());
+    let outcome = fixture.built(&run);
+    assert_eq!(installed(&run), ["demo/__init__.py"]);
+    let unknown = "finding: leave-out-unknown nothing".to_owned();
+    assert!(outcome.heard.contains(&unknown), "{:?}", outcome.heard);
+    // At the other levels it does not count.
+    fixture.build();
+    assert!(installed(&fixture.run).contains(&"demo/cli.py".to_owned()));
+}
+
+#[test]
+fn what_is_kept_cannot_be_left_out() {
+    let both = "[tool.unheck]\nkeep = ['demo.cli']\nleave-out = ['demo']\n";
+    let fixture = Fixture::new()
+        .pyproject(&["demo==1.0"], both)
+        .file("main.py", "");
+    let run = fixture.with(|run| run.trim = "imports".to_owned());
+    let refused = fixture.refused(&run);
+    assert!(
+        refused.contains("cannot keep `demo.cli` and leave out `demo`"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn metadata_ships_without_its_description_and_with_a_true_record() {
+    let wheel = WheelBuilder::new("told", "1.0")
+        .file("told/__init__.py", "")
+        .description("# told\n\nA long story.\n");
+    let fixture = Fixture::world(World::basic().wheel(&wheel))
+        .pyproject(&["told==1.0"], "")
+        .file("main.py", "import told\n");
+    let sizes = |run: &Run| {
+        fixture.built(run);
+        let layers = run.layers("linux/amd64");
+        let dump = &layers["distributions"];
+        let row = |end: &str| {
+            let found = dump.lines().find(|line| line.ends_with(end));
+            found.unwrap_or_else(|| panic!("{dump}")).to_owned()
+        };
+        (row("dist-info/METADATA"), row("dist-info/RECORD"))
+    };
+    let safe = sizes(&fixture.run);
+    let imports = sizes(&fixture.with(|run| run.trim = "imports".to_owned()));
+    let size = |row: &str| -> u64 { row.split(' ').nth(2).unwrap().parse().unwrap() };
+    assert_eq!(
+        size(&safe.0) - size(&imports.0),
+        "\n# told\n\nA long story.\n".len() as u64
+    );
+    assert_ne!(safe.1, imports.1);
 }
 
 #[test]

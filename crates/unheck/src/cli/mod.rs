@@ -188,6 +188,16 @@ pub(crate) struct BuildArgs {
         help_heading = "Output"
     )]
     pub(crate) keep: Vec<String>,
+    /// A module that `--trim imports` or `traced` leaves out whatever imports it, with everything
+    /// below it
+    #[arg(
+        long,
+        env = "UNHECK_LEAVE_OUT",
+        value_delimiter = ',',
+        value_name = "MODULE",
+        help_heading = "Output"
+    )]
+    pub(crate) leave_out: Vec<String>,
     /// Run this command line in the untrimmed artifact first, and add what it opens to
     /// `unheck.trace`; several times for several commands
     #[arg(

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use unheck_engine::build::{BuildRequest, Built, BuiltPlatform, build as make, plan_lock};
+use unheck_engine::build::{
+    BuildError, BuildRequest, Built, BuiltPlatform, build as make, plan_lock,
+};
 use unheck_engine::finding::Finding;
 use unheck_engine::form::{Format, Libs};
 use unheck_engine::input::app_files;
 use unheck_engine::locker::wants;
 use unheck_engine::publish::{PublishError, PushedImage};
+use unheck_engine::steps::TrimLevel;
 use unheck_engine::write::Sizes;
 
 use super::lock::{TargetJson, say, targets};
@@ -88,6 +91,12 @@ pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Box<Fa
             format: request.format,
         }
         .into());
+    }
+    if let Some(module) = args.leave_out.first()
+        && request.trim < TrimLevel::Imports
+    {
+        let (module, level) = (module.clone(), request.trim);
+        return Err(BuildError::LeaveOutLevel { module, level }.into());
     }
     if args.dry_run {
         return dry_run(&opened, &request, context);

@@ -61,10 +61,13 @@ fn render(chain: &Chain, with_platform: bool) -> String {
     }
     if let Some(out) = &chain.left_out {
         text.push_str(&format!(
-            "\n  left out by `--{}`: {}\n  keep it with `{}`",
+            "\n  left out by `--{}`: {}\n  {}",
             clean(&out.by),
             clean(&out.reason),
-            clean(&out.keep)
+            match &out.keep {
+                Some(option) => format!("keep it with `{}`", clean(option)),
+                None => "take it out of `leave-out` to keep it".to_owned(),
+            }
         ));
     }
     for link in &chain.links {

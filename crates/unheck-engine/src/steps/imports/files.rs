@@ -4,10 +4,10 @@
 use unheck_base::TreePath;
 use unheck_pyapi::Owner;
 
-use super::NarrowRequest;
 use super::objects::Objects;
 use super::universe::{Universe, place};
 use super::walk::Reached;
+use super::{ASKED, NarrowRequest, left_out_with};
 use crate::close::is_library_name;
 use crate::steps::{Removed, TrimLevel};
 use crate::tree::{Content, Kind, Node, Origin, Tree};
@@ -66,14 +66,14 @@ impl Judge<'_> {
         }
         let universe = self.universe;
         if let Some(name) = universe.by_path.get(path) {
-            return (!self.has(name)).then_some(MODULE);
+            return (!self.has(name)).then(|| self.gone(name));
         }
         if let Some(name) = cached(path) {
             let package = universe.package_of(&path.parent()?);
             let module = package.map_or(name.clone(), |package| format!("{package}.{name}"));
             let reached = self.has(&module)
                 || name == "__init__" && package.is_some_and(|package| self.has(package));
-            return (!reached).then_some(MODULE);
+            return (!reached).then(|| self.gone(&module));
         }
         let package = match universe.package_of(path) {
             Some(package) => package,
@@ -103,6 +103,14 @@ impl Judge<'_> {
             .peekable();
         modules.peek()?;
         (!modules.any(|name| self.has(name))).then_some(DATA)
+    }
+
+    /// Why a module is gone.
+    fn gone(&self, name: &str) -> &'static str {
+        match left_out_with(self.request.leave_out, name) {
+            Some(_) => ASKED,
+            None => MODULE,
+        }
     }
 
     fn has(&self, name: &str) -> bool {

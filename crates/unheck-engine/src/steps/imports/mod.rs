@@ -24,7 +24,7 @@ use unheck_store::{Store, StoreError};
 use super::trim::{Removed, TrimLevel, remove_all};
 use crate::assemble::{AssembleError, PackReader};
 use crate::explain::{Class, Explain};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::input::Entry;
 use crate::layout::Layout;
 use crate::lock::Target;
@@ -39,8 +39,11 @@ use walk::Walk;
 pub use rules::reason as rule_reason;
 pub(crate) use walk::app_references;
 
+/// The reason of what the project wants left out; what an artifact says of it rests on these words.
+pub(crate) const ASKED: &str = "`leave-out` asks for it";
+
 /// Raised whenever the same tree would be narrowed otherwise, for another reason than the rules.
-const NARROW_VERSION: u32 = 1;
+const NARROW_VERSION: u32 = 2;
 
 /// What of this step itself decides the outcome.
 pub(crate) fn version() -> String {
@@ -60,6 +63,8 @@ pub struct NarrowRequest<'a> {
     pub level: TrimLevel,
     /// Modules that stay whatever reaches them, with everything below.
     pub keep: &'a BTreeSet<String>,
+    /// Modules that are left out whatever reaches them, with everything below.
+    pub leave_out: &'a BTreeSet<String>,
     /// What recorded runs opened.
     pub profile: &'a Profile,
     /// Imports in Cython sources, which an earlier step takes away.
@@ -79,7 +84,7 @@ pub struct Narrowed {
 #[derive(Debug, thiserror::Error)]
 pub enum NarrowError {
     /// A file cannot be read.
-    #[error("cannot read `{path}` to see what it imports")]
+    #[error("cannot read `{path}`, which trimming looks into")]
     Read {
         /// Its place.
         path: TreePath,
@@ -113,6 +118,17 @@ impl Explain for NarrowError {
     }
 }
 
+/// The name of `modules` that a module is, or is below.
+pub fn left_out_with<'m>(modules: &'m BTreeSet<String>, name: &str) -> Option<&'m str> {
+    let mut above = name;
+    loop {
+        if let Some(found) = modules.get(above) {
+            return Some(found);
+        }
+        (above, _) = above.rsplit_once('.')?;
+    }
+}
+
 /// Takes out of a complete tree what `request` does not reach.
 ///
 /// # Errors
@@ -124,7 +140,8 @@ pub fn narrow(
 ) -> Result<Narrowed, NarrowError> {
     let reader = PackReader::new(store);
     let objects = Objects::of(tree, store)?;
-    let universe = Universe::of(tree, request.layout, &objects);
+    let mut universe = Universe::of(tree, request.layout, &objects);
+    let unknown = universe.leave_out(request.leave_out);
     let built_in = walk::built_in(tree, &reader, request.layout)?;
     let rules = rules::graph(built_in);
     let mut walk = Walk::new(tree, &reader, request, (&universe, &rules));
@@ -145,8 +162,13 @@ pub fn narrow(
     removed.extend(records);
     crate::assemble::refresh_loader_cache(tree, request.target).map_err(Box::new)?;
     removed.sort();
-    Ok(Narrowed {
-        removed,
-        findings: reached.findings,
-    })
+    let mut findings = reached.findings;
+    findings.extend(unknown.into_iter().map(unknown_left_out));
+    Ok(Narrowed { removed, findings })
+}
+
+fn unknown_left_out(name: String) -> Finding {
+    let evidence = "nothing that ships has a module of this name, besides the app";
+    let hint = format!("take `{name}` out of `leave-out`; `exclude` leaves out files of the app");
+    Finding::new(Severity::Warning, "leave-out-unknown", name, evidence).with_hint(hint)
 }

@@ -1,14 +1,16 @@
 """Names modules that unheck left out, at the end of sys.meta_path."""
 
 
-def _is_left_out(name, text):
+def _left_out(name, text):
+    """Why a module was left out; None where it was not."""
     path = name.replace(".", "/")
     # Below lib-dynload, the standard library's or the distributions' directory.
     for start in ("lib-dynload/", "-packages/", "python%d.%d/" % __import__("sys").version_info[:2]):
         for end in (".py\n", "/", ".cpython-", ".abi3.so\n", ".so\n"):
-            if start + path + end in text:
-                return True
-    return False
+            at = text.find(start + path + end)
+            if at >= 0:
+                return text[text.rindex("\n# ", 0, at) + 3 : at].split("\n", 1)[0]
+    return None
 
 
 def find_spec(name, path=None, target=None):
@@ -24,8 +26,12 @@ def find_spec(name, path=None, target=None):
             text = file.read()
     except (OSError, ValueError):
         return None
-    if not _is_left_out(name, text):
+    reason = _left_out(name, text)
+    if reason is None:
         return None
+    if reason.startswith("`leave-out`"):
+        message = "`%s` was left out by unheck because `leave-out` asks for it; take it out of there to keep it"
+        raise ModuleNotFoundError(message % name, name=name)
     level = text.split("\n", 1)[0]
     raise ModuleNotFoundError(
         "`%s` was left out by unheck's `--trim %s`; keep it with `--keep %s` "

@@ -1,10 +1,11 @@
 //! Which modules a tree has, and which files belong to which. Start at [`Universe::of`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unheck_base::TreePath;
 use unheck_pyapi::{Known, Owner, Shape};
 
+use super::left_out_with;
 use super::objects::Objects;
 use crate::layout::{APP_DIR, Layout};
 use crate::tree::{Kind, Node, Origin, Tree};
@@ -118,6 +119,23 @@ impl Universe {
                 });
             name = name.rsplit_once('.').map_or("", |(name, _)| name);
         }
+    }
+
+    /// Takes modules out of the graph's sight, with everything below each; answers those names that
+    /// no module has. The app's own stay, and what files are whose stays known.
+    pub(super) fn leave_out(&mut self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut unknown = names.clone();
+        self.modules.retain(|name, module| {
+            let Some(asked) = left_out_with(names, name) else {
+                return true;
+            };
+            if module.known.owner == Owner::App {
+                return true;
+            }
+            unknown.remove(asked);
+            false
+        });
+        unknown
     }
 
     /// The nearest package with an `__init__` that a file lies in.

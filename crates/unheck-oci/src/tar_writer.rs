@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use unheck_base::TreePath;
 
 /// The size of a header and the unit that content is padded to.
-pub(crate) const BLOCK: usize = 512;
+pub const BLOCK: usize = 512;
 /// The largest number in the 11 octal digits of a size or time field.
 const MAX_OCTAL_11: u64 = 0o777_7777_7777;
 /// The largest number in the 7 octal digits of an owner field.
@@ -245,8 +245,18 @@ impl<W: Write> TarWriter<W> {
     }
 }
 
+/// The bytes that an archive has before the content of `entry`: who knows what an archive should say needs no parser
+/// to find out whether it does.
+///
+/// # Errors
+/// [`TarError`] for what no archive can have.
+pub fn header(entry: &Entry<'_>) -> Result<Vec<u8>, TarError> {
+    check(entry)?;
+    Ok(header_bytes(entry))
+}
+
 /// How many zero bytes follow content of `len` bytes.
-pub(crate) fn padding(len: u64) -> usize {
+pub fn padding(len: u64) -> usize {
     (len.wrapping_neg() % BLOCK as u64) as usize
 }
 

@@ -79,6 +79,11 @@ impl Keyring {
         Self::from_bytes(DEBIAN).unwrap_or_default()
     }
 
+    /// The bytes of [`Keyring::debian`], as `gpgv` and other tools read them too.
+    pub const fn debian_bytes() -> &'static [u8] {
+        DEBIAN
+    }
+
     /// Reads a keyring: binary, or one or more armored blocks one after the other with any text
     /// around them.
     ///

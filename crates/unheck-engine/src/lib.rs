@@ -19,6 +19,7 @@ pub mod identify;
 pub mod input;
 pub mod inside;
 pub mod interpreter;
+pub mod kit;
 pub mod layers;
 pub mod layout;
 pub mod limits;

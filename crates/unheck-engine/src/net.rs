@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use unheck_base::Digest;
 use unheck_store::fetch::{
     FetchError, FetchEvent, FetchOptions, FetchStep, HttpOptions, SourceError, Transport,
@@ -12,6 +13,7 @@ use url::Url;
 
 use crate::event::{Event, Reporter};
 use crate::explain::{Class, Explain};
+use crate::kit::{KitError, KitFile};
 
 /// A file that must be in the store.
 #[derive(Debug, Clone)]
@@ -55,6 +57,9 @@ pub enum NetError {
     /// A file of the store cannot be read.
     #[error("cannot read from the store")]
     Read(#[source] std::io::Error),
+    /// What a kit has of it is not to be used.
+    #[error(transparent)]
+    Kit(#[from] KitError),
     /// The HTTP client cannot be made.
     #[error("cannot set up the network client: {0}")]
     Client(String),
@@ -73,6 +78,7 @@ impl Explain for NetError {
         match self {
             Self::Store(error) if error.is_no_space() => Class::Limit,
             Self::Fetch(error) if error.is_no_space() => Class::Limit,
+            Self::Kit(error) => error.class(),
             // The file came, and it is not the one that was locked or listed: it is refused.
             Self::Fetch(error) if error.failures.iter().any(is_other_file) => Class::Input,
             _ => Class::Outside,
@@ -83,6 +89,7 @@ impl Explain for NetError {
         match self {
             Self::Offline { .. } => vec!["run once without `--offline`".to_owned()],
             Self::Store(error) => error.hint().into_iter().collect(),
+            Self::Kit(error) => error.hints(),
             Self::Fetch(error) if error.is_no_space() => vec!["free some space, or choose another place with `--cache-dir`".to_owned()],
             Self::Fetch(error) if error.failures.iter().any(|failure| failure.reason.is_not_found()) => vec![
                 "the mirror or index has moved on and no longer has it: name an archive of old states with `--snapshot-mirror URL`, or choose anew with `unheck lock`".to_owned(),
@@ -109,6 +116,7 @@ pub struct Net {
     runtime: Runtime,
     plain: Arc<dyn Transport>,
     authenticated: Option<Arc<dyn Transport>>,
+    kit: Option<Arc<KitFile>>,
     store: Store,
     reporter: Arc<dyn Reporter>,
     offline: bool,
@@ -158,6 +166,7 @@ impl Net {
             runtime: Runtime(Some(runtime)),
             plain: Arc::new(plain),
             authenticated: None,
+            kit: None,
             store,
             reporter,
             offline,
@@ -170,6 +179,60 @@ impl Net {
     pub fn with_credentials(mut self, transport: Arc<dyn Transport>) -> Self {
         self.authenticated = Some(transport);
         self
+    }
+
+    /// The same with a kit, which is asked before the network.
+    #[must_use]
+    pub fn with_kit(mut self, kit: Arc<KitFile>) -> Self {
+        self.kit = Some(kit);
+        self
+    }
+
+    /// The kit, where there is one.
+    pub fn kit(&self) -> Option<&KitFile> {
+        self.kit.as_deref()
+    }
+
+    /// Whether a blob can be had without the network.
+    pub fn is_near(&self, digest: &Digest) -> bool {
+        self.store.has(digest) || self.kit().is_some_and(|kit| kit.has(digest))
+    }
+
+    /// Brings those of the blobs that the kit has into the store.
+    ///
+    /// # Errors
+    /// [`NetError::Kit`].
+    pub(crate) fn take(&self, digests: &[Digest]) -> Result<(), NetError> {
+        let Some(kit) = self.kit() else {
+            return Ok(());
+        };
+        let missing = digests.par_iter().filter(|digest| !self.store.has(digest));
+        missing.try_for_each(|digest| kit.take(&self.store, digest).map(drop))?;
+        Ok(())
+    }
+
+    /// Brings what the kit has into the store; the wants that are left.
+    fn rest_after_kit(
+        &self,
+        wants: Vec<Want>,
+        ready: &(dyn Fn(&Digest) + Sync),
+    ) -> Result<Vec<Want>, NetError> {
+        let Some(kit) = self.kit() else {
+            return Ok(wants);
+        };
+        let (here, others): (Vec<Want>, Vec<Want>) =
+            wants.into_iter().partition(|want| kit.has(&want.digest));
+        here.par_iter().try_for_each(|want| {
+            let bytes = kit.take(&self.store, &want.digest)?;
+            self.reporter.event(Event::Download {
+                label: &want.label,
+                done: bytes,
+                total: Some(bytes),
+            });
+            ready(&want.digest);
+            Ok::<_, KitError>(())
+        })?;
+        Ok(others)
     }
 
     /// The same with other limits on time and retries.
@@ -237,6 +300,7 @@ impl Net {
             .into_iter()
             .filter(|want| !self.store.has(&want.digest))
             .collect();
+        let missing = self.rest_after_kit(missing, ready)?;
         if missing.is_empty() {
             return Ok(());
         }

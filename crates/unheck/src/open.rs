@@ -8,6 +8,8 @@ use unheck_engine::credentials::IndexTransport;
 use unheck_engine::debian::Mirror;
 use unheck_engine::event::{Reporter, Stage};
 use unheck_engine::input::{Mirrors, Project};
+use unheck_engine::kit::{KitFile, check_lock};
+use unheck_engine::lock::LOCK_FILE;
 use unheck_engine::net::Net;
 use unheck_engine::publish::{Pulled, Reference, pull};
 use unheck_engine::session::Session;
@@ -48,6 +50,20 @@ pub(crate) fn session(
     session.crates.clone_from(&settings.crates);
     session.source_date_epoch = settings.source_date_epoch;
     Ok(session)
+}
+
+/// The kit that a project is made from, if its lock is the project's; what only the kit knows goes into the settings.
+pub(crate) fn kit(
+    settings: &mut Settings,
+    project: &Project,
+) -> Result<Option<Arc<KitFile>>, Box<Failure>> {
+    let Some(path) = &settings.kit else {
+        return Ok(None);
+    };
+    let kit = KitFile::open(path)?;
+    check_lock(&kit, &project.root.join(LOCK_FILE))?;
+    settings.adopt(kit.manifest());
+    Ok(Some(Arc::new(kit)))
 }
 
 /// A session for a verb on an artifact, which neither resolves nor locks.
@@ -199,11 +215,16 @@ pub(crate) fn access(args: &RegistryArgs, surroundings: &Surroundings) -> Result
     })
 }
 
+/// The bytes of the keyring that the user names.
+pub(crate) fn keyring_bytes(path: &Path) -> Result<Vec<u8>, CliError> {
+    fs_err::read(path).map_err(CliError::ReadKeyring)
+}
+
 /// Debian's keys and those that the user names.
 fn keyring(more: Option<&Path>) -> Result<Keyring, CliError> {
     let mut keyring = Keyring::debian();
     if let Some(path) = more {
-        let bytes = fs_err::read(path).map_err(CliError::ReadKeyring)?;
+        let bytes = keyring_bytes(path)?;
         let more = Keyring::from_bytes(&bytes).map_err(|source| CliError::Keyring {
             path: path.to_owned(),
             source,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use unheck_engine::build::{BuildRequest, LockMode};
 use unheck_engine::form::{Format, Libs};
 use unheck_engine::input::{Config, LockOptions, Mirrors, Project};
+use unheck_engine::kit::Manifest;
 use unheck_engine::lock::Provider;
 use unheck_engine::platform::Platform;
 use unheck_engine::sdist::cargo::{Address, replaced_index};
@@ -15,7 +16,7 @@ use unheck_engine::session::CrateSource;
 use unheck_engine::write::Compression;
 use unheck_resolve::IndexSettings;
 
-use crate::cli::{BuildArgs, Choices, Common, IndexArgs};
+use crate::cli::{BuildArgs, Choices, Common, IndexArgs, KitArgs};
 use crate::failure::CliError;
 use crate::surroundings::Surroundings;
 
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) allow_expired: Vec<String>,
     /// The caches.
     pub(crate) cache: Cache,
+    /// A kit to read before the network.
+    pub(crate) kit: Option<PathBuf>,
     /// Whether the network is switched off.
     pub(crate) offline: bool,
     /// `SOURCE_DATE_EPOCH`.
@@ -133,9 +136,36 @@ impl Settings {
                 .or_else(|| Some(project.root.join(config.keyring.as_ref()?))),
             allow_expired: debian.allow_expired_suite.clone(),
             cache: Cache::find(common, surroundings)?,
+            kit: None,
             offline: common.offline,
             source_date_epoch,
         })
+    }
+
+    /// The same with the kit of a flag, its variable or the configuration.
+    #[must_use]
+    pub(crate) fn with_kit(mut self, args: &KitArgs, project: &Project) -> Self {
+        let configured = || Some(project.root.join(project.config.kit.as_ref()?));
+        self.kit = args.kit.clone().or_else(configured);
+        self
+    }
+
+    /// Takes from a kit what is only known where its lock was made: what the indexes there are called. Its crates are
+    /// asked by their digests.
+    pub(crate) fn adopt(&mut self, manifest: &Manifest) {
+        self.lock.indexes.clone_from(&manifest.indexes);
+        self.lock.exclude_newer.clone_from(&manifest.exclude_newer);
+        self.crates = CrateSource::Public;
+    }
+
+    /// How the lock file is used. With a kit nothing can be chosen anew.
+    pub(crate) const fn mode(&self, locked: bool, frozen: bool) -> LockMode {
+        match (locked, frozen) {
+            (_, true) => LockMode::Frozen,
+            (true, _) => LockMode::Locked,
+            _ if self.kit.is_some() => LockMode::Locked,
+            _ => LockMode::Renew,
+        }
     }
 
     /// What `unheck build` asks of the engine.
@@ -148,11 +178,7 @@ impl Settings {
             .unwrap_or_default();
         BuildRequest {
             lock: self.lock.clone(),
-            mode: match (args.locked, args.frozen) {
-                (true, _) => LockMode::Locked,
-                (_, true) => LockMode::Frozen,
-                _ => LockMode::Renew,
-            },
+            mode: self.mode(args.locked, args.frozen),
             output: args
                 .output
                 .clone()

@@ -45,6 +45,14 @@ pub enum BuildError {
         /// What changed.
         why: &'static str,
     },
+    /// The lock does not fit the project any more, and a kit has nothing to choose from.
+    #[error("the lock `{path}` is stale: {why}; a kit has what its lock names and no index to choose from", path = path.display())]
+    StaleForKit {
+        /// The lock.
+        path: PathBuf,
+        /// What changed.
+        why: &'static str,
+    },
     /// There is no lock, and none may be made.
     #[error("there is no lock `{path}`", path = path.display())]
     NoLock {
@@ -234,6 +242,7 @@ impl Explain for BuildError {
         }
         match self {
             Self::Stale { .. }
+            | Self::StaleForKit { .. }
             | Self::NoLock { .. }
             | Self::NoProfile { .. }
             | Self::LeaveOutLevel { .. }
@@ -280,6 +289,7 @@ impl Explain for BuildError {
                         .to_owned(),
                 ]
             }
+            Self::StaleForKit { .. } => vec![crate::kit::RELOCK.to_owned()],
             Self::Stale { .. } | Self::NoLock { .. } => {
                 vec!["run `unheck lock`, or leave `--locked` and `--frozen` out".to_owned()]
             }

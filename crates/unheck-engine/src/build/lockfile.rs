@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use super::{BuildError, BuildRequest, LockMode};
+use unheck_store::StoreError;
+
+use super::{BuildError, LockMode};
 use crate::event::Stage;
-use crate::input::{AppFiles, Project, inputs_digest};
+use crate::input::{AppFiles, LockOptions, Project, inputs_digest};
 use crate::lock::{LOCK_FILE, Lock, ReadLockError};
 use crate::locker::{app_facts, app_needs, make_lock};
 use crate::sdist::trees_changed;
@@ -17,10 +19,10 @@ use crate::session::Session;
 pub fn ensure_lock(
     session: &Session,
     project: &Project,
-    request: &BuildRequest,
+    asked: (&LockOptions, LockMode),
     app: &AppFiles,
 ) -> Result<(Lock, bool), BuildError> {
-    let (lock, made) = plan_lock(session, project, request, app)?;
+    let (lock, made) = plan_lock(session, project, asked, app)?;
     if made {
         write_lock(&project.root.join(LOCK_FILE), &lock)?;
     }
@@ -34,15 +36,14 @@ pub fn ensure_lock(
 pub fn plan_lock(
     session: &Session,
     project: &Project,
-    request: &BuildRequest,
+    (options, mode): (&LockOptions, LockMode),
     app: &AppFiles,
 ) -> Result<(Lock, bool), BuildError> {
     let path = project.root.join(LOCK_FILE);
     let read = read_lock(&path)?;
-    if request.mode == LockMode::Frozen {
+    if mode == LockMode::Frozen {
         let lock = read.ok_or_else(|| BuildError::NoLock { path: path.clone() })?;
-        if request
-            .lock
+        if options
             .platforms
             .iter()
             .any(|platform| lock.target(*platform).is_none())
@@ -55,10 +56,10 @@ pub fn plan_lock(
         return Ok((lock, false));
     }
     let why = match &read {
-        None if request.mode == LockMode::Locked => return Err(BuildError::NoLock { path }),
+        None if mode == LockMode::Locked => return Err(BuildError::NoLock { path }),
         None => None,
         Some(lock) => {
-            let digest = inputs_digest(project, &request.lock)?;
+            let digest = inputs_digest(project, options)?;
             let needs = app_needs(app_facts(app));
             if lock.plan.inputs != digest {
                 Some("the requirements or options changed")
@@ -73,13 +74,14 @@ pub fn plan_lock(
     };
     match (read, why) {
         (Some(lock), None) => Ok((lock, false)),
-        (Some(_), Some(why)) if request.mode == LockMode::Locked => {
-            Err(BuildError::Stale { path, why })
+        (Some(_), Some(why)) if session.net.kit().is_some() => {
+            Err(BuildError::StaleForKit { path, why })
         }
+        (Some(_), Some(why)) if mode == LockMode::Locked => Err(BuildError::Stale { path, why }),
         (previous, _) => {
             let lock = session.stage(Stage::Lock, &project.name, || {
                 repaired(session, || {
-                    let made = make_lock(session, project, &request.lock, app, previous.as_ref());
+                    let made = make_lock(session, project, options, app, previous.as_ref());
                     made.map_err(|error| BuildError::Lock(Box::new(error)))
                 })
             })?;
@@ -125,10 +127,10 @@ pub fn write_lock(path: &Path, lock: &Lock) -> Result<(), BuildError> {
 
 /// Does the work again after the store threw away something that was damaged; what is missing
 /// then is fetched or made again on the way.
-pub(super) fn repaired<T>(
+pub(crate) fn repaired<T, E: std::error::Error + From<StoreError> + 'static>(
     session: &Session,
-    work: impl Fn() -> Result<T, BuildError>,
-) -> Result<T, BuildError> {
+    work: impl Fn() -> Result<T, E>,
+) -> Result<T, E> {
     // Each round removes one damaged thing; a disk that damages everything ends in the error.
     for _ in 0..64 {
         let error = match work() {

@@ -28,7 +28,7 @@ use crate::steps::{Bytecode, TrimLevel};
 use crate::write::{Compression, ImageOptions, ImageTarget, Sizes, WrittenImage, write_image};
 
 use layers::Builder;
-use lockfile::repaired;
+pub(crate) use lockfile::repaired;
 
 pub use error::BuildError;
 pub use lockfile::{ensure_lock, plan_lock, read_lock, write_lock};
@@ -131,7 +131,7 @@ pub fn build(
 ) -> Result<Built, BuildError> {
     let stub = refuse_impossible(request)?;
     let app = app_files(project)?;
-    let (lock, locked) = ensure_lock(session, project, request, &app)?;
+    let (lock, locked) = ensure_lock(session, project, (&request.lock, request.mode), &app)?;
     let entry = entry(session, project, request)?;
     // What is known of owners changes without the artifact: it stays in the lock beside the project.
     let text = lock.without_census().to_text();

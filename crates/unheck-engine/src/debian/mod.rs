@@ -4,6 +4,7 @@
 
 mod contents;
 mod devfiles;
+mod locked;
 mod mirror;
 mod naming;
 mod packages;
@@ -17,6 +18,7 @@ use unheck_base::TreePath;
 pub use contents::ContentsError;
 pub use devfiles::DevFiles;
 pub(crate) use devfiles::normalised;
+pub use locked::{Chain, ChainError, ChainFile, verify_chain};
 pub use mirror::{Mirror, MirrorError};
 pub use sources::{Source, Sources};
 pub use suites::{Listed, Suites, SuitesError, SuitesRequest};

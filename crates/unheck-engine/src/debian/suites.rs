@@ -21,7 +21,7 @@ use crate::net::{Net, NetError, Want};
 use crate::platform::Platform;
 
 /// Longest `InRelease` that is read; the largest real one has a fifth of it.
-const MAX_INRELEASE: u64 = 4 << 20;
+pub(super) const MAX_INRELEASE: u64 = 4 << 20;
 
 /// What to load.
 #[derive(Debug, Clone)]
@@ -52,8 +52,8 @@ pub(super) struct Loaded {
     pub(super) name: String,
     pub(super) archive: Archive,
     pub(super) release: Release,
-    inrelease: Digest,
-    signed_by: Vec<String>,
+    pub(super) inrelease: Digest,
+    pub(super) signed_by: Vec<String>,
 }
 
 /// A package with where it was listed.
@@ -595,7 +595,7 @@ impl Loaded {
     }
 
     /// By digest first, where the archive offers it: that name never changes its content.
-    fn index_urls(&self, mirror: &Mirror, path: &TreePath) -> Vec<url::Url> {
+    pub(super) fn index_urls(&self, mirror: &Mirror, path: &TreePath) -> Vec<url::Url> {
         let by_hash = self
             .release
             .acquire_by_hash

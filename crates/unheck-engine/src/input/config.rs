@@ -66,6 +66,8 @@ pub struct Config {
     pub mirrors: Mirrors,
     /// A keyring file to trust besides Debian's own keys.
     pub keyring: Option<PathBuf>,
+    /// A kit that is read before the network; see `docs/air-gap.md`.
+    pub kit: Option<PathBuf>,
     /// Warnings of distributions that are known and accepted: `NAME` or `NAME:KIND` to the reason.
     pub allow: BTreeMap<String, String>,
     /// What the artifact must not exceed.

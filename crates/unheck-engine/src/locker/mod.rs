@@ -438,21 +438,25 @@ pub fn wants(session: &Session, lock: &Lock) -> Vec<Want> {
     for target in &lock.plan.targets {
         wants.extend(target.build_requires.iter().filter_map(want));
         wants.extend(target.interpreter.archive.iter().filter_map(want));
-        for deb in &target.debs {
-            let suite = target.suites.iter().find(|suite| suite.name == deb.suite);
-            let (archive, date) = suite.map_or((crate::lock::Archive::Debian, 0), |suite| {
-                (suite.archive, suite.date)
-            });
-            wants.push(Want {
-                label: format!("{} {}", deb.name, deb.version),
-                urls: session.mirror.package_urls(archive, &deb.path, date),
-                digest: deb.sha256,
-                size: Some(deb.size),
-                credentials: false,
-            });
-        }
+        let debs = target.debs.iter();
+        wants.extend(debs.map(|deb| deb_want(session, target, deb)));
     }
     wants
+}
+
+/// A Debian package that a lock names.
+pub(crate) fn deb_want(session: &Session, target: &Target, deb: &Deb) -> Want {
+    let suite = target.suites.iter().find(|suite| suite.name == deb.suite);
+    let (archive, date) = suite.map_or((crate::lock::Archive::Debian, 0), |suite| {
+        (suite.archive, suite.date)
+    });
+    Want {
+        label: format!("{} {}", deb.name, deb.version),
+        urls: session.mirror.package_urls(archive, &deb.path, date),
+        digest: deb.sha256,
+        size: Some(deb.size),
+        credentials: false,
+    }
 }
 
 fn debs(world: &DebWorld<'_>, closure: &Closure) -> Vec<Deb> {

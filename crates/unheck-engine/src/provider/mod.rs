@@ -458,7 +458,7 @@ fn archive(standalone: &Standalone) -> Result<Wheel, ProviderError> {
 }
 
 /// Brings the locked archive into the store.
-fn bring(
+pub(crate) fn bring(
     session: &Session,
     project: &Project,
     interpreter: &Interpreter,
@@ -470,6 +470,11 @@ fn bring(
             provider: "standalone",
         })?;
     let digest = archive.hashes.sha256;
+    let failed = |source| ProviderError::Fetch {
+        name: archive.name.clone(),
+        source,
+    };
+    session.net.take(&[digest]).map_err(failed)?;
     if session.store().has(&digest) {
         return Ok(());
     }
@@ -493,13 +498,7 @@ fn bring(
         size: archive.size,
         credentials: false,
     };
-    session
-        .net
-        .fetch(vec![want])
-        .map_err(|source| ProviderError::Fetch {
-            name: archive.name.clone(),
-            source,
-        })
+    session.net.fetch(vec![want]).map_err(failed)
 }
 
 fn put(store: &Store, path: &Path, digest: &Digest) -> Result<(), ProviderError> {

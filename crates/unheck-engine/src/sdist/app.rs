@@ -160,7 +160,10 @@ fn key(project: &Project, target: &Target, root: &Digest, app: &AppFiles) -> Dig
 }
 
 /// A directory with the app's files and nothing else of the project's directory.
-fn copied(store: &unheck_store::Store, app: &AppFiles) -> Result<tempfile::TempDir, SdistError> {
+pub(super) fn copied(
+    store: &unheck_store::Store,
+    app: &AppFiles,
+) -> Result<tempfile::TempDir, SdistError> {
     let directory = store.temp_dir()?;
     for file in &app.files {
         let to = directory.path().join(file.path.as_str());

@@ -9,6 +9,7 @@
 mod app;
 mod builder;
 pub mod cargo;
+mod carry;
 mod compile;
 mod crates;
 mod error;
@@ -29,6 +30,7 @@ mod workshop;
 
 pub(crate) use app::{app_wheel, is_compiled, lock_app};
 pub(crate) use builder::NotYet;
+pub(crate) use carry::crate_wants;
 pub(crate) use compile::Compiler;
 pub use error::{Failure, SdistError};
 pub(crate) use jobs::{Origin, origin};

@@ -30,6 +30,9 @@ pub fn restore(
     options: &LockOptions,
     lock: &Lock,
 ) -> Result<(), SdistError> {
+    let made = lock.plan.builds.iter();
+    let made: Vec<Digest> = made.map(|build| build.wheel.hashes.sha256).collect();
+    session.net.take(&made)?;
     let missing: Vec<&Compiled> = lock
         .plan
         .builds
@@ -145,7 +148,7 @@ fn digest_of(pack: &unheck_store::Pack, path: &str) -> Option<Digest> {
     }
 }
 
-fn label(build: &Compiled) -> String {
+pub(super) fn label(build: &Compiled) -> String {
     let version = build.version.as_deref().unwrap_or_default();
     format!("{} {version}", build.name).trim_end().to_owned()
 }
@@ -218,7 +221,11 @@ fn again(
 }
 
 /// Where a locked build has its source from; an sdist is fetched.
-fn source(asking: &Asking<'_>, lock: &Lock, build: &Compiled) -> Result<Source, SdistError> {
+pub(super) fn source(
+    asking: &Asking<'_>,
+    lock: &Lock,
+    build: &Compiled,
+) -> Result<Source, SdistError> {
     let broken = || SdistError::NotLocked {
         label: label(build),
     };

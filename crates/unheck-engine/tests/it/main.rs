@@ -6,6 +6,7 @@
     reason = "the expected text stands beside what it is of"
 )]
 
+mod airgap;
 mod build;
 mod buildroot;
 mod cargo;

@@ -155,7 +155,7 @@ impl Run {
     }
 
     /// What the command line would make of configuration and flags.
-    fn request(&self, config: &unheck_engine::input::Config) -> BuildRequest {
+    pub(crate) fn request(&self, config: &unheck_engine::input::Config) -> BuildRequest {
         let mode = match self.mode.as_str() {
             "renew" => LockMode::Renew,
             "locked" => LockMode::Locked,

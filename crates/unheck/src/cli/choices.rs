@@ -66,6 +66,14 @@ pub(crate) struct Choices {
     pub(crate) debian: DebianArgs,
 }
 
+/// What stands for the network.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct KitArgs {
+    /// What `unheck export` wrote of the project's lock: read before the network
+    #[arg(long, env = "UNHECK_KIT", value_name = "KIT", help_heading = "General")]
+    pub(crate) kit: Option<PathBuf>,
+}
+
 /// Where distributions come from.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Python index")]

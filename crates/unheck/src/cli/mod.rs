@@ -16,7 +16,7 @@ use unheck_engine::steps::{Bytecode, TrimLevel};
 use unheck_engine::write::Compression;
 
 pub(crate) use choices::{
-    AttachArgs, Choices, DebianArgs, FormatArg, IndexArgs, LibsArg, RegistryArgs,
+    AttachArgs, Choices, DebianArgs, FormatArg, IndexArgs, KitArgs, LibsArg, RegistryArgs,
 };
 
 /// Takes Python deployment out of heck.
@@ -45,6 +45,11 @@ pub(crate) enum Verb {
     /// Choose and write down every distribution and Debian file: `pylock.unheck.toml`
     #[command(after_help = "Example: unheck lock --platform linux/amd64,linux/arm64")]
     Lock(LockArgs),
+    /// Write all that the lock names into one file, for machines without network
+    #[command(
+        after_help = "Example: unheck export examples/web --air-gap web.kit\nExample: unheck build examples/web --offline --kit web.kit"
+    )]
+    Export(ExportArgs),
     /// Start what was built: an image in a rootless sandbox, anything else directly
     #[command(after_help = "Example: unheck run web.oci.tar -- --port 8000")]
     Run(RunArgs),
@@ -113,7 +118,7 @@ pub(crate) struct Common {
     /// Where downloads and layers are kept [default: $XDG_CACHE_HOME/unheck, else ~/.cache/unheck]
     #[arg(long, global = true, env = "UNHECK_CACHE_DIR", value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
-    /// Use no network: only what the cache has
+    /// Use no network: only what the cache and a kit have
     #[arg(long, global = true, env = "UNHECK_OFFLINE", value_parser = BoolishValueParser::new())]
     pub(crate) offline: bool,
     /// Print one JSON object to standard output instead of text (see `schemas/`)
@@ -266,6 +271,9 @@ pub(crate) struct BuildArgs {
     /// What is put beside the image.
     #[command(flatten)]
     pub(crate) attach: AttachArgs,
+    /// What stands for the network.
+    #[command(flatten)]
+    pub(crate) kit: KitArgs,
 }
 
 /// `unheck lock`.
@@ -283,6 +291,29 @@ pub(crate) struct LockArgs {
     /// Compile again what comes as source, and fail when that gives another wheel
     #[arg(long, env = "UNHECK_REBUILD_CHECK", value_parser = BoolishValueParser::new())]
     pub(crate) rebuild_check: bool,
+    /// What stands for the network.
+    #[command(flatten)]
+    pub(crate) kit: KitArgs,
+}
+
+/// `unheck export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// What decides the lock.
+    #[command(flatten)]
+    pub(crate) choices: Choices,
+    /// Where the kit goes: wheels, sources, Debian packages, signed indexes, keys, lock and unheck in one file
+    #[arg(long, env = "UNHECK_AIR_GAP", value_name = "KIT", required = true)]
+    pub(crate) air_gap: PathBuf,
+    /// The unheck that goes into the kit, such as that of another architecture [default: this one]
+    #[arg(long, env = "UNHECK_PROGRAM", value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// Fail when the lock does not fit the project any more
+    #[arg(long, env = "UNHECK_LOCKED", value_parser = BoolishValueParser::new(), conflicts_with = "frozen")]
+    pub(crate) locked: bool,
+    /// Take the lock as it is
+    #[arg(long, env = "UNHECK_FROZEN", value_parser = BoolishValueParser::new())]
+    pub(crate) frozen: bool,
 }
 
 /// `unheck run`.

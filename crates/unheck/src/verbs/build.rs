@@ -17,7 +17,7 @@ use unheck_engine::write::Sizes;
 use super::lock::{TargetJson, say, targets};
 use super::push::{What, push_to, references, say as say_pushed};
 use super::sbom::write_beside;
-use super::{Context, Opened, open};
+use super::{Context, Opened, open_with_kit};
 use crate::cli::BuildArgs;
 use crate::exit;
 use crate::failure::Failure;
@@ -83,7 +83,7 @@ struct PlanJson {
 }
 
 pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
-    let opened = open(&args.choices, context)?;
+    let opened = open_with_kit(&args.choices, &args.kit, context)?;
     let request = opened.settings.build_request(args, &opened.project);
     if !args.push.is_empty() && request.format != Format::Image {
         return Err(PublishError::NoImage {
@@ -144,12 +144,12 @@ fn dry_run(
         ..
     } = opened;
     let app = app_files(project)?;
-    let planned = plan_lock(session, project, request, &app);
+    let planned = plan_lock(session, project, (&request.lock, request.mode), &app);
     progress.finish();
     let (lock, lock_is_new) = planned?;
     let missing: Vec<_> = wants(session, &lock)
         .into_iter()
-        .filter(|want| !session.store().has(&want.digest))
+        .filter(|want| !session.net.is_near(&want.digest))
         .collect();
     let download_bytes = missing.iter().filter_map(|want| want.size).sum();
     say(context.ui, &lock);

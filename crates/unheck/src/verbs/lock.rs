@@ -1,21 +1,23 @@
 //! `unheck lock`.
 
 use serde::Serialize;
-use unheck_engine::build::{read_lock, write_lock};
+use unheck_engine::build::{LockMode, plan_lock, read_lock, write_lock};
+use unheck_engine::debian::Chain;
 use unheck_engine::event::Stage;
 use unheck_engine::identify::census;
 use unheck_engine::identify::index::LiveIndex;
 use unheck_engine::input::{LockOptions, Project, app_files};
+use unheck_engine::kit::{KitError, KitFile, hold_to_indexes};
 use unheck_engine::lock::{LOCK_FILE, Lock};
 use unheck_engine::locker::make_lock;
 use unheck_engine::platform::Platform;
 use unheck_engine::review::OwnCode;
 use unheck_engine::review::project::{Upgrade, World, preferring, safe, target_of};
-use unheck_engine::sdist::rebuild_check;
+use unheck_engine::sdist::{rebuild_check, restore};
 use unheck_engine::session::Session;
 
 use super::review::held;
-use super::{Context, Opened, open};
+use super::{Context, Opened, open_with_kit};
 use crate::cli::LockArgs;
 use crate::exit;
 use crate::failure::Failure;
@@ -58,7 +60,12 @@ pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Box<Fail
         settings,
         session,
         progress,
-    } = open(&args.choices, context)?;
+    } = open_with_kit(&args.choices, &args.kit, context)?;
+    if let Some(kit) = session.net.kit() {
+        let checked = of_kit(&session, kit, (&project, &settings.lock), args);
+        progress.finish();
+        return answer_of_kit(&project, checked?, context.ui);
+    }
     let path = project.root.join(LOCK_FILE);
     // A lock that cannot be read is written anew: that is what its error tells people to do.
     let previous = read_lock(&path).ok().flatten();
@@ -107,6 +114,52 @@ pub(super) fn lock(args: &LockArgs, context: Context<'_>) -> Result<u8, Box<Fail
         targets: targets(&lock),
     };
     context.ui.data(&path, &value)?;
+    Ok(exit::DONE)
+}
+
+/// A kit has nothing to choose from: the lock is held against the project and against the signed indexes in the kit,
+/// and what it has compiled is compiled again where that is asked for.
+fn of_kit(
+    session: &Session,
+    kit: &KitFile,
+    (project, options): (&Project, &LockOptions),
+    args: &LockArgs,
+) -> Result<(Lock, Chain), Box<Failure>> {
+    if args.upgrade {
+        let kit = kit.path().to_owned();
+        return Err(KitError::Chooses { kit }.into());
+    }
+    let app = app_files(project)?;
+    let (lock, _) = plan_lock(session, project, (options, LockMode::Locked), &app)?;
+    let chain = session.stage(Stage::Verify, "signed indexes", || {
+        hold_to_indexes(session, kit, &lock)
+    })?;
+    if args.rebuild_check {
+        restore(session, project, options, &lock)?;
+        rebuild_check(session, project, options, &lock)?;
+    }
+    Ok((lock, chain))
+}
+
+fn answer_of_kit(
+    project: &Project,
+    (lock, chain): (Lock, Chain),
+    ui: &Ui,
+) -> Result<u8, Box<Failure>> {
+    say(ui, &lock);
+    ui.say(&format!(
+        "the lock fits the project and the kit; signed indexes of {} list {}",
+        clean(&chain.suites.join(", ")),
+        count(chain.debs as u64, "Debian package")
+    ));
+    let path = project.root.join(LOCK_FILE).display().to_string();
+    let value = LockJson {
+        path: path.clone(),
+        changed: false,
+        distributions: lock.packages.len(),
+        targets: targets(&lock),
+    };
+    ui.data(&path, &value)?;
     Ok(exit::DONE)
 }
 

@@ -5,6 +5,7 @@ mod cache;
 mod check;
 mod completions;
 mod deploy;
+mod export;
 mod identify;
 mod lock;
 mod prune;
@@ -23,7 +24,7 @@ mod why;
 use unheck_engine::input::{self, Project};
 use unheck_engine::session::Session;
 
-use crate::cli::{Choices, Cli, Common, Verb};
+use crate::cli::{Choices, Cli, Common, KitArgs, Verb};
 use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::surroundings::Surroundings;
@@ -54,6 +55,7 @@ pub(crate) fn dispatch(
     match &cli.verb {
         Verb::Build(args) => build::build(args, context),
         Verb::Lock(args) => lock::lock(args, context),
+        Verb::Export(args) => export::export(args, context),
         Verb::Run(args) => run::run(args, context),
         Verb::Verify(args) => verify::verify(args, context),
         Verb::Check(args) => check::check(args, context),
@@ -85,6 +87,31 @@ struct Opened {
 fn open(choices: &Choices, context: Context<'_>) -> Result<Opened, Box<Failure>> {
     let project = input::read(&choices.project)?;
     let settings = Settings::resolve(choices, context.common, &project, context.surroundings)?;
+    opened(project, settings, context)
+}
+
+/// The same with the kit that stands for the network, where there is one.
+fn open_with_kit(
+    choices: &Choices,
+    kit: &KitArgs,
+    context: Context<'_>,
+) -> Result<Opened, Box<Failure>> {
+    let project = input::read(&choices.project)?;
+    let settings = Settings::resolve(choices, context.common, &project, context.surroundings)?;
+    let mut settings = settings.with_kit(kit, &project);
+    let kit = crate::open::kit(&mut settings, &project)?;
+    let mut opened = opened(project, settings, context)?;
+    if let Some(kit) = kit {
+        opened.session.net = opened.session.net.with_kit(kit);
+    }
+    Ok(opened)
+}
+
+fn opened(
+    project: Project,
+    settings: Settings,
+    context: Context<'_>,
+) -> Result<Opened, Box<Failure>> {
     let progress = context.ui.progress();
     let session =
         crate::open::session(&settings, &project, context.surroundings, progress.clone())?;

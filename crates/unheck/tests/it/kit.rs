@@ -68,7 +68,7 @@ impl Kit {
             self.world.index_url(),
         );
         let keyring = self.path("keys.pgp").display().to_string();
-        if ["build", "lock"].contains(&words[0]) {
+        if ["build", "lock", "export"].contains(&words[0]) {
             words.extend(["--mirror", &debian, "--security-mirror", &security]);
             words.extend([
                 "--default-index",

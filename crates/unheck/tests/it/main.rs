@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod errors;
+mod export;
 mod help;
 mod identify;
 mod kit;

@@ -268,7 +268,11 @@ fn key(crates: &[LockedCrate]) -> Digest {
     hasher.finish()
 }
 
-fn want(address: &Address, one: &LockedCrate) -> Result<Want, CargoError> {
+/// What is fetched for one crate.
+///
+/// # Errors
+/// [`CargoError::Address`].
+pub(super) fn want(address: &Address, one: &LockedCrate) -> Result<Want, CargoError> {
     Ok(Want {
         label: format!("{} {}", one.name, one.version),
         urls: vec![address.url(one)?],

@@ -11,6 +11,7 @@
 )]
 
 mod forms;
+mod kit;
 mod link;
 mod peers;
 
@@ -137,6 +138,7 @@ impl Bench {
         );
         self.forget(|kind| kind == "verified" || kind == "root");
         self.print("verification anew", self.build(&[]), "");
+        self.kit();
         let small = self.build(&["--compression", "zstd:19"]);
         let size = fs::metadata(&self.output).expect("image").len();
         self.print(

@@ -10,6 +10,7 @@
     reason = "where tools are and whom the host trusts"
 )]
 
+mod airgap;
 mod apps;
 mod browser;
 mod bytecode;

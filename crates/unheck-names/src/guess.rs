@@ -238,7 +238,12 @@ impl Search<'_> {
             dependents: known.dependents,
             other_case,
         };
-        let solid = of == 1 && known.dependents >= RELIED_ON && !known.is_binding;
+        let enough = match is_related(known.name, module) {
+            true => RELIED_ON,
+            // Debian may ship a fork under the module's old name.
+            false => WELL_USED,
+        };
+        let solid = of == 1 && known.dependents >= enough && !known.is_binding;
         let candidate = self.add(known.name, evidence, module);
         candidate.is_solid |= solid;
     }
@@ -321,7 +326,7 @@ impl Search<'_> {
         if wanted.len() >= 3 {
             let same = table
                 .distributions()
-                .filter(|known| core(known.name) == wanted);
+                .filter(|known| known.name.len() >= wanted.len() && core(known.name) == wanted);
             let mut same: Vec<Known<'_>> = same.collect();
             same.sort_by_key(|known| std::cmp::Reverse(known.dependents));
             same.iter().take(MOST).for_each(|known| {
@@ -332,6 +337,7 @@ impl Search<'_> {
         if self.found.is_empty() && words.len() >= 2 {
             let same = table
                 .distributions()
+                .filter(|known| known.name.len() >= words.len() * 2 - 1)
                 .filter(|known| known.name.split('-').collect::<BTreeSet<_>>() == words);
             for known in same.collect::<Vec<_>>() {
                 self.add(known.name, Evidence::Words, "");
@@ -435,6 +441,16 @@ pub(crate) fn core(name: &str) -> String {
     core.to_owned()
 }
 
+/// Whether one of two names is in the other: `jwt` and `pyjwt`, but not `passlib` and `libpass`.
+pub(crate) fn is_related(distribution: &str, module: &str) -> bool {
+    let name = core(distribution);
+    let mut parts = std::iter::once(module).chain(module.split('.'));
+    parts.any(|part| {
+        let part = core(part);
+        !part.is_empty() && (name.contains(&part) || part.contains(&name))
+    })
+}
+
 /// A dotted path and the paths above it, longest first.
 fn prefixes(dotted: &str) -> impl Iterator<Item = &str> {
     let ends = dotted
@@ -502,6 +518,20 @@ mod tests {
             assert_eq!(ask(label, context, (3, 13)), expected, "{label}");
         }
         assert_eq!(ask("cgi", text, (3, 12)), "Certain - std:cgi");
+    }
+
+    #[test]
+    fn names_are_related_when_one_is_in_the_other() {
+        for (distribution, module, expected) in [
+            ("pyjwt", "jwt", true),
+            ("python-docx", "docx", true),
+            ("pymatgen", "pymatgen.analysis.eos", true),
+            ("google-cloud-storage", "google.cloud.storage", true),
+            ("libpass", "passlib", false),
+            ("pymongo", "bson", false),
+        ] {
+            assert_eq!(is_related(distribution, module), expected, "{module}");
+        }
     }
 
     #[test]

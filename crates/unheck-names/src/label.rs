@@ -146,7 +146,11 @@ fn requirement(text: &str) -> Option<&str> {
     let (name, rest) = text.split_at(end);
     let rest = rest.trim_start();
     let marks = ["[", "==", ">=", "<=", "~=", "!=", "<", ">", ";", "(", "@ "];
-    let is = !name.is_empty() && marks.iter().any(|mark| rest.starts_with(mark));
+    let is = |mark: &str| {
+        rest.strip_prefix(mark)
+            .is_some_and(|more| !more.trim().is_empty())
+    };
+    let is = !name.is_empty() && marks.iter().any(|mark| is(mark));
     is.then_some(name)
 }
 
@@ -189,6 +193,7 @@ mod tests {
                 "requests[socks] >= 2; python_version < '3'",
                 r#"Requirement "requests" "requests""#,
             ),
+            ("null;", r#"Text "" """#),
             ("pip @ https://x.test/pip.whl", r#"Requirement "pip" "pip""#),
             ("import yaml", r#"Text "yaml" "yaml""#),
             (

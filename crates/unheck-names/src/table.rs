@@ -43,7 +43,8 @@ pub struct Known<'t> {
     pub is_binding: bool,
 }
 
-/// The table. Reading it costs about a millisecond, a lookup a few comparisons.
+/// The table. Opening it costs the decompression and one pass for the ends of lines; a line is read when it is
+/// looked at, so that a call for one label pays for one.
 #[derive(Debug)]
 pub struct Table {
     text: String,
@@ -51,8 +52,6 @@ pub struct Table {
     /// Ranges of the lines in `text`, in the order of the names.
     distributions: Vec<(u32, u32)>,
     modules: Vec<(u32, u32)>,
-    folded: OnceLock<BTreeMap<String, Vec<u32>>>,
-    squashed: OnceLock<BTreeMap<String, Vec<u32>>>,
 }
 
 /// Why bytes are no table.
@@ -103,67 +102,71 @@ pub fn encode(sources: &Sources, rows: &Rows) -> String {
 }
 
 impl Table {
-    /// The table that comes with the program.
+    /// The table that comes with the program. Its lines are not checked again: the tests read them all.
     pub fn shipped() -> &'static Self {
         static TABLE: OnceLock<Table> = OnceLock::new();
-        TABLE.get_or_init(|| Self::decode(SHIPPED).expect("the shipped table is read by the tests"))
+        TABLE.get_or_init(|| {
+            let text = unpack(SHIPPED).and_then(Self::open);
+            text.expect("the shipped table is read by the tests")
+        })
     }
 
-    /// Reads a table, zstd-compressed.
+    /// Reads a table, zstd-compressed, and checks every line.
     ///
     /// # Errors
     /// [`TableError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, TableError> {
-        let decoder = zstd::stream::read::Decoder::new(bytes).map_err(TableError::Compressed)?;
-        let mut text = String::new();
-        let read = decoder.take(MAX_TEXT).read_to_string(&mut text);
-        read.map_err(TableError::Compressed)?;
-        Self::parse(text)
+        Self::parse(unpack(bytes)?)
     }
 
-    /// Reads the text of a table.
+    /// Reads the text of a table and checks every line.
     ///
     /// # Errors
     /// [`TableError::Line`].
     pub fn parse(text: String) -> Result<Self, TableError> {
-        let mut sources = Sources::default();
-        let (mut distributions, mut modules) = (Vec::new(), Vec::new());
-        let (mut section, mut start) = (0, 0);
-        for (number, line) in text.split_inclusive('\n').enumerate() {
-            let range = (start as u32, (start + line.trim_end().len()) as u32);
-            start += line.len();
-            let line = line.trim_end();
-            let good = match (line, section) {
-                ("", _) => {
-                    section += 1;
-                    true
-                }
-                (line, 0) => head(line, number, &mut sources),
-                (line, 1) => {
-                    distributions.push(range);
-                    line.split(' ')
-                        .nth(1)
-                        .is_some_and(|count| count.parse::<u32>().is_ok())
-                }
-                (line, _) => {
-                    modules.push(range);
-                    let mut numbers = line.split(' ').skip(1).peekable();
-                    numbers.peek().is_some()
-                        && numbers
-                            .all(|at| at.parse().is_ok_and(|at: usize| at < distributions.len()))
-                }
-            };
-            if !good {
-                return Err(TableError::Line(number + 1));
+        let table = Self::open(text)?;
+        let before = |range: &(u32, u32)| table.text[..range.0 as usize].lines().count();
+        for range in &table.distributions {
+            let count = table.line(*range).split(' ').nth(1);
+            if count.is_none_or(|count| count.parse::<u32>().is_err()) {
+                return Err(TableError::Line(before(range) + 1));
             }
         }
+        for range in &table.modules {
+            let mut numbers = table.line(*range).split(' ').skip(1).peekable();
+            let known = |at: &str| {
+                let at = at.parse::<usize>();
+                at.is_ok_and(|at| at < table.distributions.len())
+            };
+            if numbers.peek().is_none() || !numbers.all(known) {
+                return Err(TableError::Line(before(range) + 1));
+            }
+        }
+        Ok(table)
+    }
+
+    /// Reads the head and finds the lines.
+    fn open(text: String) -> Result<Self, TableError> {
+        let mut sources = Sources::default();
+        let mut sections = [Vec::new(), Vec::new()];
+        let (mut section, mut start) = (0, 0);
+        for (number, (end, _)) in text.match_indices('\n').enumerate() {
+            let range = (start as u32, end as u32);
+            let line = &text[start..end];
+            start = end + 1;
+            match (line, section) {
+                ("", _) => section += 1,
+                (line, 0) if head(line, number, &mut sources) => {}
+                (_, 1 | 2) => sections[section - 1].push(range),
+                _ => return Err(TableError::Line(number + 1)),
+            }
+        }
+        let [distributions, modules] = sections;
         Ok(Self {
             text,
             sources,
             distributions,
             modules,
-            folded: OnceLock::new(),
-            squashed: OnceLock::new(),
         })
     }
 
@@ -202,33 +205,19 @@ impl Table {
 
     /// The modules that are spelled so in any case, such as `bs4` for `BS4`.
     pub fn module_in_any_case(&self, module: &str) -> Vec<&str> {
-        let folded = self.folded.get_or_init(|| {
-            let mut folded: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-            for (at, range) in (0..).zip(&self.modules) {
-                let name = first(self.line(*range));
-                folded.entry(name.to_lowercase()).or_default().push(at);
-            }
-            folded
-        });
-        let found = folded.get(&module.to_lowercase());
-        let lines = found.into_iter().flatten();
-        lines
-            .map(|at| first(self.line(self.modules[*at as usize])))
+        let names = self.modules.iter().map(|range| first(self.line(*range)));
+        names
+            .filter(|name| name.eq_ignore_ascii_case(module))
             .collect()
     }
 
     /// The distributions whose names are equal to `text` without separators and case.
     pub fn squashed(&self, text: &str) -> Vec<Known<'_>> {
-        let squashed = self.squashed.get_or_init(|| {
-            let mut squashed: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-            for (at, range) in (0..).zip(&self.distributions) {
-                let name = first(self.line(*range));
-                squashed.entry(squash(name)).or_default().push(at);
-            }
-            squashed
-        });
-        let found = squashed.get(&squash(text)).into_iter().flatten();
-        found.map(|at| self.known(*at as usize)).collect()
+        let wanted = squash(text);
+        let letters = |name: &str| name.bytes().filter(|b| *b != b'-').count();
+        self.distributions()
+            .filter(|known| letters(known.name) == wanted.len() && squash(known.name) == wanted)
+            .collect()
     }
 
     /// The modules of namespace `prefix` (`google` has `google.protobuf`), with their distributions.
@@ -278,6 +267,14 @@ impl Table {
             .get(from as usize..to as usize)
             .unwrap_or_default()
     }
+}
+
+fn unpack(bytes: &[u8]) -> Result<String, TableError> {
+    let decoder = zstd::stream::read::Decoder::new(bytes).map_err(TableError::Compressed)?;
+    let mut text = String::new();
+    let read = decoder.take(MAX_TEXT).read_to_string(&mut text);
+    read.map_err(TableError::Compressed)?;
+    Ok(text)
 }
 
 fn head(line: &str, number: usize, sources: &mut Sources) -> bool {
@@ -391,7 +388,7 @@ mod tests {
 
     #[test]
     fn the_shipped_table_says_what_it_is_made_of() {
-        let table = Table::shipped();
+        let table = Table::decode(SHIPPED).expect("every line is well-formed");
         let (distributions, modules) = table.len();
         assert!(
             distributions > 5000 && modules > 5000,

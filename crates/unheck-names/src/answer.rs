@@ -182,6 +182,8 @@ pub enum Evidence {
         /// The other distribution.
         of: String,
     },
+    /// The index has attestations of its newest files (PEP 740).
+    Attested,
 }
 
 /// Where a name is known.
@@ -218,7 +220,7 @@ impl Evidence {
             Self::Affix => 40,
             Self::Words => 30,
             Self::Near { .. } => 25,
-            Self::SameOwners { .. } => 5,
+            Self::SameOwners { .. } | Self::Attested => 5,
         }
     }
 
@@ -238,6 +240,15 @@ impl Evidence {
             Self::Near { .. } => "near",
             Self::Redirect { .. } => "redirect",
             Self::SameOwners { .. } => "owners",
+            Self::Attested => "attested",
+        }
+    }
+
+    /// Where it can be checked, if that is somewhere else than an index.
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            Self::Hand { link, .. } => Some(link),
+            _ => None,
         }
     }
 }
@@ -265,7 +276,7 @@ impl fmt::Display for Evidence {
                     depended(*dependents)
                 )
             }
-            Self::Hand { reason, link } => write!(f, "{reason} ({link})"),
+            Self::Hand { reason, .. } => f.write_str(reason),
             Self::Successor { module } => write!(
                 f,
                 "it carries on `{module}`, which the standard library no longer has"
@@ -300,6 +311,7 @@ impl fmt::Display for Evidence {
                 write!(f, "`{from}` on the index is a shim that requires it")
             }
             Self::SameOwners { of } => write!(f, "`{of}` has the same owners"),
+            Self::Attested => write!(f, "the index has attestations of its newest files"),
         }
     }
 }
@@ -474,6 +486,8 @@ impl fmt::Display for Warning {
 struct Told<'a> {
     kind: &'a str,
     text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'a str>,
 }
 
 impl Serialize for Evidence {
@@ -481,6 +495,7 @@ impl Serialize for Evidence {
         Told {
             kind: self.kind(),
             text: self.to_string(),
+            link: self.link(),
         }
         .serialize(serializer)
     }
@@ -491,6 +506,7 @@ impl Serialize for Warning {
         Told {
             kind: self.kind(),
             text: self.to_string(),
+            link: None,
         }
         .serialize(serializer)
     }

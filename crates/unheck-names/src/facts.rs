@@ -31,9 +31,11 @@ pub trait Index {
 
     /// What the wheel `file` says of itself without being downloaded.
     ///
+    /// At most `most` requests are made, and what is not known then stays unknown.
+    ///
     /// # Errors
     /// [`IndexError`].
-    fn wheel(&self, file: &File) -> Result<Wheel, IndexError>;
+    fn wheel(&self, file: &File, most: u32) -> Result<Wheel, IndexError>;
 
     /// How many requests were made so far.
     fn requests(&self) -> u32;
@@ -76,6 +78,17 @@ pub struct File {
     pub yanked: Option<String>,
     /// Its `Requires-Python`.
     pub requires_python: Option<String>,
+    /// The index has its METADATA beside it (PEP 658).
+    pub metadata: Option<MetadataFile>,
+    /// Where its attestations are (PEP 740).
+    pub provenance: Option<String>,
+}
+
+/// METADATA beside a file on an index: at the file's URL with `.metadata` after it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MetadataFile {
+    /// SHA-256 in hexadecimal digits, where the index states it.
+    pub sha256: Option<String>,
 }
 
 impl File {
@@ -231,6 +244,8 @@ impl Project {
                     .yanked
                     .then(|| printable(&file.yanked_reason.unwrap_or_default())),
                 requires_python: file.requires_python.filter(|text| !text.is_empty()),
+                metadata: None,
+                provenance: None,
             };
             let files = files
                 .into_iter()

@@ -76,7 +76,14 @@ impl Inquiry<'_> {
 
     /// The name that the label itself would be on an index.
     fn own(&self) -> String {
-        self.label.as_distribution()
+        let top = &self.label.path[0];
+        let first = self.answer.candidates.first();
+        // Where the module that is known is the top-level one, its name is the one that people guess.
+        let is_top = first.is_some_and(|candidate| candidate.provides.contains(top));
+        match self.label.is_module() && is_top {
+            true => crate::label::normalize(top),
+            false => self.label.as_distribution(),
+        }
     }
 
     fn ask(&mut self, names: Vec<String>) {
@@ -164,7 +171,7 @@ impl Inquiry<'_> {
             let Some(file) = file else {
                 continue;
             };
-            match self.index.wheel(&file) {
+            match self.index.wheel(&file, self.left() as u32) {
                 Ok(wheel) => {
                     let done = self.answer.candidates.is_empty()
                         && wheel.provides(&self.label.dotted()).is_some();
@@ -262,6 +269,10 @@ impl Inquiry<'_> {
             .candidates
             .iter()
             .any(|candidate| candidate.distribution == own);
+        if !is_candidate && self.label.context == Context::Requirement && self.is_missing(&own) {
+            self.refuse_missing(own);
+            return;
+        }
         if is_candidate || self.page(&own).is_none() {
             return;
         }
@@ -274,6 +285,13 @@ impl Inquiry<'_> {
             .first()
             .map(|candidate| candidate.distribution.clone());
         match first {
+            Some(first) if self.is_rival(&own, &first, &warnings) => {
+                let dotted = self.label.dotted();
+                let module = self.wheels.get(&own).and_then(|its| its.provides(&dotted));
+                let module = module.map(str::to_owned);
+                self.propose(&own, module);
+                return;
+            }
             Some(first) => self.compare(&own, &first, &mut warnings),
             None => {
                 let shim = warnings.iter().find_map(|warning| match warning {
@@ -301,6 +319,36 @@ impl Inquiry<'_> {
         if !warnings.is_empty() {
             self.answer.not.push(Refused {
                 distribution: own,
+                warnings,
+            });
+        }
+    }
+
+    /// Whether `own`, which has the label's name and the module, may be meant as well as `first`: Debian may
+    /// ship a fork, whose name says nothing of the module.
+    fn is_rival(&self, own: &str, first: &str, warnings: &[Warning]) -> bool {
+        let wheel = self.wheels.get(own);
+        let dotted = self.label.dotted();
+        let has = wheel.is_some_and(|wheel| wheel.provides(&dotted).is_some());
+        has && self.is_established(own)
+            && !warnings.iter().any(Warning::is_nothing)
+            && !crate::guess::is_related(first, &dotted)
+    }
+
+    /// A requirement says a name exactly: the index does not have it, and what it may be misspelled from is
+    /// told, not proposed.
+    fn refuse_missing(&mut self, own: String) {
+        let mut warnings = vec![Warning::NotOnIndex];
+        if let Some(of) = LookAlike::of(&own, self.knowledge.table) {
+            let why = "the index has no such name".to_owned();
+            warnings.push(Warning::LookAlike { of, why });
+        }
+        warnings.sort();
+        let distribution = own;
+        let is_told = |its: &Refused| its.distribution == distribution;
+        if !self.answer.not.iter().any(is_told) {
+            self.answer.not.push(Refused {
+                distribution,
                 warnings,
             });
         }
@@ -420,7 +468,7 @@ impl Inquiry<'_> {
     fn confirm(&mut self, at: usize, name: &str) {
         let facts = self.facts(name);
         let mut warnings = judge(&facts, self.now);
-        let mut evidence = Vec::new();
+        let (mut evidence, mut others) = (Vec::new(), Vec::new());
         let mut module = None;
         if let Some(wheel) = facts.wheel.filter(|_| self.label.is_module()) {
             let dotted = self.label.dotted();
@@ -435,6 +483,10 @@ impl Inquiry<'_> {
             LookAlike::find(name, &facts, self.knowledge.table, None, self.now)
         {
             warnings.push(Warning::LookAlike { of, why });
+        }
+        let mut newest = facts.page.map(Page::newest).unwrap_or_default().into_iter();
+        if newest.any(|file| file.provenance.is_some()) {
+            others.push(Evidence::Attested);
         }
         let summary = facts.project.and_then(|project| project.summary.clone());
         let summary = summary.or_else(|| facts.wheel.and_then(|wheel| wheel.summary.clone()));
@@ -455,6 +507,7 @@ impl Inquiry<'_> {
         // That the index has the name proves nothing by itself: anybody can take any free name.
         candidate.is_solid |= !evidence.is_empty() && (is_known || (is_own && is_old));
         candidate.evidence.extend(evidence);
+        candidate.evidence.extend(others);
         candidate
             .evidence
             .sort_by_key(|evidence| std::cmp::Reverse(evidence.weight()));

@@ -1,10 +1,11 @@
 //! Asks the configured indexes about names, and for the ends of files, without resolving anything.
 //!
-//! Pages go through the resolver's own client and cache, so that what a lock has read costs nothing, and
-//! an index in HTML, a directory and credentials work as they do there. Start at [`IndexClient::page`].
+//! Pages are read as the index sends them ([`crate::page`]), by the resolver's own client. An index in HTML, a
+//! directory, several indexes and credentials work as they do there. Start at [`IndexClient::page`].
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::StreamExt;
 use http::header;
@@ -31,6 +32,10 @@ use crate::settings::Settings;
 pub(crate) const MAX_PROJECT: usize = 32 << 20;
 /// The longest end of a file that is read, in bytes.
 pub(crate) const MAX_TAIL: u64 = 16 << 20;
+/// The largest page in JSON that is read, in bytes; the largest on the public index has about 30 MB.
+const MAX_PAGE: usize = 128 << 20;
+/// The kind of pages that is asked for (PEP 691); the rest of the resolver's kinds is for those who have no JSON.
+const PAGES: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01";
 
 /// What an index has of a distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +67,17 @@ pub struct IndexFile {
     pub requires_python: Option<String>,
     /// SHA-256, if stated.
     pub sha256: Option<unheck_base::Digest>,
+    /// Its METADATA is beside it, at the URL with `.metadata` after it (PEP 658, PEP 714).
+    pub metadata: Option<MetadataFile>,
+    /// Where its attestations are (PEP 740).
+    pub provenance: Option<String>,
+}
+
+/// What an index says of a metadata file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetadataFile {
+    /// SHA-256, if stated.
+    pub sha256: Option<unheck_base::Digest>,
 }
 
 /// The end of a file.
@@ -78,6 +94,9 @@ pub struct IndexClient {
     client: RegistryClient,
     cache: Cache,
     offline: bool,
+    /// The index, where there is one alone and on the network.
+    only: Option<url::Url>,
+    requests: AtomicU32,
 }
 
 impl IndexClient {
@@ -92,7 +111,18 @@ impl IndexClient {
             client: registry_client(&settings, &cache)?,
             cache,
             offline: settings.connectivity == Connectivity::Offline,
+            only: only(&settings),
+            requests: AtomicU32::new(0),
         })
+    }
+
+    /// How many requests were made at most; what the cache answered is counted too.
+    pub fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The files of a distribution (normalised name); `None` where no index has it.
@@ -103,11 +133,152 @@ impl IndexClient {
         let Ok(package) = PackageName::from_str(name) else {
             return Ok(None);
         };
+        if let Some(index) = &self.only {
+            match self.json(index, &package).await? {
+                Json::Page(page) => return Ok(Some(page)),
+                Json::Missing => return Ok(None),
+                Json::Other => {}
+            }
+        }
+        let found = self.detail(&package).await?;
+        let Some(mut found) = found else {
+            return Ok(None);
+        };
+        if self.only.is_none() {
+            self.enrich(&mut found, &package).await;
+        }
+        Ok(Some(found))
+    }
+
+    /// The page of an index in JSON, as it is sent. Kept as long as the index allows, else ten minutes.
+    async fn json(&self, index: &url::Url, package: &PackageName) -> Result<Json, FetchError> {
+        let mut url = index.clone();
+        match url.path_segments_mut() {
+            Ok(mut segments) => segments.pop_if_empty().push(package.as_ref()).push(""),
+            Err(()) => return Ok(Json::Other),
+        };
+        let shown = bare_url(&url);
+        let entry = self.entry(&url);
+        let safe = DisplaySafeUrl::from_url(url.clone());
+        let client = self.client.uncached_client(&safe);
+        let Ok(request) = client.get(url).header(header::ACCEPT, PAGES).build() else {
+            return Ok(Json::Other);
+        };
+        // The URL after redirects and the text; none where it is no JSON.
+        let read =
+            async |response: reqwest::Response| -> Result<Option<(String, String)>, FetchError> {
+                let kind = response.headers().get(header::CONTENT_TYPE);
+                let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+                let is_json = ["application/vnd.pypi.simple.v1+json", "application/json"];
+                if !is_json.iter().any(|its| kind.starts_with(its)) {
+                    return Ok(None);
+                }
+                let from = response.url().to_string();
+                let bytes = read_bounded(response, &shown, MAX_PAGE).await?;
+                Ok(Some((from, String::from_utf8_lossy(&bytes).into_owned())))
+            };
+        self.count();
+        // Offline, what was asked before will do, however old.
+        let fresh = match self.offline {
+            true => CacheControl::AllowStale,
+            false => CacheControl::Override(http::HeaderValue::from_static("max-age=600")),
+        };
+        let cached = self.client.cached_client();
+        let answer = cached
+            .get_serde_with_retry(request, &entry, fresh, read)
+            .await;
+        let (from, text) = match answer {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Ok(Json::Other),
+            Err(CachedClientError::Callback { err, .. }) => return Err(err),
+            Err(CachedClientError::Client(error)) if status(&error) == Some(404) => {
+                return Ok(Json::Missing);
+            }
+            // The resolver's client knows what to make of it.
+            Err(CachedClientError::Client(_)) => return Ok(Json::Other),
+        };
+        let url = url::Url::parse(&from).ok();
+        let page = url.and_then(|url| crate::page::parse(&text, &url, package).ok());
+        Ok(page.map_or(Json::Other, |page| {
+            Json::Page(IndexPage {
+                index: Some(bare_url(index)),
+                ..page
+            })
+        }))
+    }
+
+    /// Adds what only the page itself says, where another index or none alone was asked.
+    async fn enrich(&self, page: &mut IndexPage, package: &PackageName) {
+        let url = page
+            .index
+            .as_deref()
+            .and_then(|text| url::Url::parse(text).ok());
+        let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
+            return;
+        };
+        // What cannot be had stays unknown.
+        let Ok(Json::Page(stated)) = self.json(&url, package).await else {
+            return;
+        };
+        page.status = page.status.take().or(stated.status);
+        for file in &mut page.files {
+            let its = stated
+                .files
+                .iter()
+                .find(|its| its.filename == file.filename);
+            if let Some(its) = its.filter(|its| its.sha256 == file.sha256) {
+                file.metadata = its.metadata;
+                file.provenance.clone_from(&its.provenance);
+            }
+        }
+    }
+
+    /// A small document of an index, such as a metadata file or provenance; at most `most` bytes.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn document(&self, url: &str, most: usize) -> Result<Vec<u8>, FetchError> {
+        let parsed = url::Url::parse(url).map_err(|_| FetchError::Url { url: mask(url) })?;
+        let shown = bare_url(&parsed);
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(FetchError::Url { url: shown });
+        }
+        if self.offline {
+            return Err(FetchError::Offline { url: shown });
+        }
+        self.count();
+        let safe = DisplaySafeUrl::from_url(parsed.clone());
+        let client = self.client.uncached_client(&safe);
+        // An index may show provenance to people too (PEP 740 names the first kind).
+        let kinds = "application/vnd.pypi.integrity.v1+json, */*;q=0.5";
+        let response = client
+            .get(parsed)
+            .header(header::ACCEPT, kinds)
+            .send()
+            .await;
+        let response = response.map_err(|error| FetchError::Transport {
+            url: shown.clone(),
+            transient: true,
+            cause: Cause::of(&error),
+        })?;
+        if !response.status().is_success() {
+            return Err(FetchError::Status {
+                url: shown,
+                status: response.status().as_u16(),
+            });
+        }
+        read_bounded(response, &shown, most).await
+    }
+
+    /// The page as the resolver's own reader has it.
+    async fn detail(&self, package: &PackageName) -> Result<Option<IndexPage>, FetchError> {
+        let name = package.as_ref();
+        self.count();
         let one = tokio::sync::Semaphore::new(1);
         let capabilities = IndexCapabilities::default();
         let found = self
             .client
-            .simple_detail(&package, None, &capabilities, &one)
+            .simple_detail(package, None, &capabilities, &one)
             .await;
         let found = match found {
             Ok(found) => found,
@@ -133,7 +304,7 @@ impl IndexClient {
             files: Vec::new(),
         };
         for (index, format) in found {
-            add(&mut page, &package, index, format);
+            add(&mut page, package, index, format);
         }
         Ok(Some(page))
     }
@@ -174,6 +345,7 @@ impl IndexClient {
             cause: Cause::of(&error),
         })?;
         let read = async |response: reqwest::Response| bounded(response, &shown).await;
+        self.count();
         let fresh = CacheControl::Override(http::HeaderValue::from_static("max-age=600"));
         let answer = self
             .client
@@ -216,6 +388,7 @@ impl IndexClient {
     async fn http_tail(&self, url: url::Url, count: u64) -> Result<Tail, FetchError> {
         let shown = bare_url(&url);
         let safe = DisplaySafeUrl::from_url(url.clone());
+        self.count();
         let request = self
             .client
             .uncached_client(&safe)
@@ -287,6 +460,29 @@ impl IndexClient {
     }
 }
 
+/// What an index answers to a request for a page in JSON.
+enum Json {
+    Page(IndexPage),
+    Missing,
+    /// Something else, such as a page in HTML or an error.
+    Other,
+}
+
+/// The index, where there is one alone and on the network.
+fn only(settings: &Settings) -> Option<url::Url> {
+    let locations = settings.locations();
+    let mut indexes = locations.indexes();
+    let (only, None) = (indexes.next()?, indexes.next()) else {
+        return None;
+    };
+    if locations.flat_indexes().next().is_some() {
+        return None;
+    }
+    let url = only.raw_url().clone();
+    let url = url::Url::from(url);
+    matches!(url.scheme(), "http" | "https").then_some(url)
+}
+
 /// Where an index whose simple pages are below `…/simple` has its project JSON.
 fn project_url(index: &str, name: &str, version: Option<&str>) -> Option<url::Url> {
     let mut url = url::Url::parse(index).ok()?;
@@ -338,6 +534,10 @@ fn add(page: &mut IndexPage, package: &PackageName, index: &IndexUrl, format: Me
                     .requires_python
                     .map(|specifiers| specifiers.to_string()),
                 sha256: sha256(file.hashes.as_slice()),
+                metadata: file
+                    .dist_info_metadata
+                    .then_some(MetadataFile { sha256: None }),
+                provenance: None,
             });
         }
     }

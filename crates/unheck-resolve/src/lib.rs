@@ -16,6 +16,7 @@ mod inputs;
 mod lock;
 mod model;
 mod nesting;
+mod page;
 mod project;
 mod pylock;
 mod pylock_read;
@@ -28,7 +29,7 @@ mod target;
 pub use checkout::checkout;
 pub use download::{Download, Downloader};
 pub use error::{Cause, Fault, FetchError, LockError, ResolveError};
-pub use index::{IndexClient, IndexFile, IndexPage, Tail};
+pub use index::{IndexClient, IndexFile, IndexPage, MetadataFile, Tail};
 pub use inputs::{
     BuildFailure, Environment, Event, Extras, Groups, IndexSettings, Inputs, Preference,
     PrereleaseMode, Purpose, Reporter, ResolutionMode, ResolveOptions, Source, SourceBuilder,

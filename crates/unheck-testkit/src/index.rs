@@ -33,6 +33,8 @@ pub struct About {
     pub owners: Vec<String>,
     /// `archived`, `quarantined` or `deprecated`, with a reason.
     pub status: Option<(String, String)>,
+    /// Tell the status under the key `state`, as the text of PEP 792 has it, and not its example.
+    pub says_state: bool,
     /// Ids of vulnerabilities that no version repairs.
     pub open: Vec<String>,
 }
@@ -56,6 +58,10 @@ pub struct FileOptions {
     pub other_metadata: Option<String>,
     /// Serve no metadata file for this one.
     pub no_metadata: bool,
+    /// Tell the SHA-256 of something else for the metadata file.
+    pub wrong_metadata_hash: bool,
+    /// Its provenance document (PEP 740), served as it stands.
+    pub provenance: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone)]
@@ -176,6 +182,14 @@ impl Index {
             let (project, filename) = rest.split_once('/')?;
             return self.file(project, filename);
         }
+        if let Some(rest) = path.strip_prefix("/integrity/") {
+            let mut parts = rest.split('/');
+            let (project, filename) = (parts.next()?, parts.nth(1)?);
+            let files = self.projects.get(project)?;
+            let file = files.iter().find(|file| file.filename == filename)?;
+            let kind = "application/vnd.pypi.integrity.v1+json";
+            return Some(Response::bytes(kind, file.options.provenance.clone()?));
+        }
         if let Some(rest) = path.strip_prefix("/pypi/") {
             return self.project(rest.strip_suffix("/json")?);
         }
@@ -282,7 +296,9 @@ impl Index {
         let about = self.about.get(name);
         if let Some((state, reason)) = about.and_then(|about| about.status.as_ref()) {
             page["meta"]["api-version"] = "1.4".into();
-            page["project-status"] = json!({ "status": state, "reason": reason });
+            let says_state = about.is_some_and(|about| about.says_state);
+            let key = if says_state { "state" } else { "status" };
+            page["project-status"] = json!({ key: state, "reason": reason });
         }
         page
     }
@@ -317,10 +333,18 @@ impl Index {
             };
         }
         if let Some(metadata) = self.metadata_of(file) {
-            let hash = crate::sha256_hex(metadata.as_bytes());
+            let hash = file.metadata_hash(metadata);
             // PEP 714: the new name and the old one.
             entry["core-metadata"] = json!({ "sha256": hash });
             entry["data-dist-info-metadata"] = json!({ "sha256": hash });
+        }
+        if file.options.provenance.is_some() {
+            let File {
+                filename, version, ..
+            } = file;
+            // PEP 740; the path is the public index's own.
+            let url = format!("/integrity/{name}/{version}/{filename}/provenance");
+            entry["provenance"] = url.into();
         }
         entry
     }
@@ -341,7 +365,7 @@ impl Index {
                 attributes.push_str(&format!(" data-yanked=\"{reason}\""));
             }
             if let Some(metadata) = self.metadata_of(file) {
-                let hash = crate::sha256_hex(metadata.as_bytes());
+                let hash = file.metadata_hash(metadata);
                 attributes.push_str(&format!(" data-core-metadata=\"sha256={hash}\""));
             }
             let filename = &file.filename;
@@ -360,6 +384,13 @@ impl File {
             (true, _) => None,
             (_, true) => Some(crate::sha256_hex(b"something else")),
             _ => Some(crate::sha256_hex(&self.bytes)),
+        }
+    }
+
+    fn metadata_hash(&self, metadata: &str) -> String {
+        match self.options.wrong_metadata_hash {
+            true => crate::sha256_hex(b"something else"),
+            false => crate::sha256_hex(metadata.as_bytes()),
         }
     }
 

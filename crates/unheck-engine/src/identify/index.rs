@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt as _;
-use unheck_names::facts::{File, Index, IndexError, Page, Project, Status, Wheel};
+use unheck_base::Digest;
+use unheck_names::facts::{File, Index, IndexError, MetadataFile, Page, Project, Status, Wheel};
 use unheck_resolve::{Fault, FetchError, IndexClient, IndexPage, Inputs, ResolveError, Source};
-use unheck_wheel::{Glance, Glanced, Limits, ModuleKind, TAIL, glance};
+use unheck_wheel::{Glance, Glanced, Limits, Metadata, ModuleKind, TAIL, glance};
 
 use crate::explain::{Class, Explain};
 use crate::session::Session;
@@ -20,7 +20,6 @@ const PARALLEL: usize = 8;
 pub struct LiveIndex<'a> {
     session: &'a Session,
     client: IndexClient,
-    asked: AtomicU32,
     /// Pages that were read: they say where the project JSON is.
     pages: Mutex<BTreeMap<String, IndexPage>>,
 }
@@ -62,17 +61,11 @@ impl<'a> LiveIndex<'a> {
         Ok(Self {
             session,
             client,
-            asked: AtomicU32::new(0),
             pages: Mutex::default(),
         })
     }
 
-    fn count(&self) {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-    }
-
     async fn page(&self, name: &str) -> Result<Option<Page>, IndexError> {
-        self.count();
         let page = self
             .client
             .page(name)
@@ -103,7 +96,6 @@ impl<'a> LiveIndex<'a> {
         let Some(page) = page else {
             return Ok(None);
         };
-        self.count();
         let text = self
             .client
             .project(name, version, &page)
@@ -149,11 +141,14 @@ impl<'a> LiveIndex<'a> {
         answers.into_iter().map(known).collect()
     }
 
-    async fn glance(&self, file: &File) -> Result<Wheel, IndexError> {
+    /// The list of files in a wheel's end, and its METADATA: from there, or from beside it where the end is too
+    /// short for it and the index offers that.
+    async fn glance(&self, file: &File, most: u32) -> Result<Wheel, IndexError> {
         let what = || file.filename.clone();
         let mut count = TAIL;
-        for _ in 0..2 {
-            self.count();
+        let mut left = most;
+        while left > 0 {
+            left -= 1;
             let tail = self
                 .client
                 .tail(&file.url, count)
@@ -165,13 +160,35 @@ impl<'a> LiveIndex<'a> {
                 source: Box::new(error),
             })? {
                 Glanced::NeedsFrom(offset) => count = tail.total - offset,
-                Glanced::Done(glance) => return Ok(facts_of(&file.filename, *glance, tail.total)),
+                Glanced::Done(mut glance) => {
+                    if glance.metadata.is_none() && left > 0 {
+                        glance.metadata = self.metadata(file).await;
+                    }
+                    return Ok(facts_of(&file.filename, *glance, tail.total));
+                }
             }
         }
         Err(IndexError {
             what: what(),
-            source: "its central directory is not where its end says".into(),
+            source: "its central directory cannot be had in so few requests".into(),
         })
+    }
+
+    /// The metadata file of a wheel (PEP 658), by its digest where the index states one; a file that is not what
+    /// the index says, or no METADATA, tells nothing.
+    async fn metadata(&self, file: &File) -> Option<Metadata> {
+        let offered = file.metadata.as_ref()?;
+        let limits = Limits::default();
+        let url = format!("{}.metadata", file.url);
+        let most = usize::try_from(limits.metadata).unwrap_or(usize::MAX);
+        let bytes = self.client.document(&url, most).await.ok()?;
+        let is_right = offered
+            .sha256
+            .as_ref()
+            .is_none_or(|stated| Digest::of(&bytes).hex() == *stated);
+        is_right
+            .then(|| Metadata::parse(&bytes, &limits).ok())
+            .flatten()
     }
 }
 
@@ -190,12 +207,12 @@ impl Index for LiveIndex<'_> {
         self.session.net.block_on(each.collect())
     }
 
-    fn wheel(&self, file: &File) -> Result<Wheel, IndexError> {
-        self.session.net.block_on(self.glance(file))
+    fn wheel(&self, file: &File, most: u32) -> Result<Wheel, IndexError> {
+        self.session.net.block_on(self.glance(file, most))
     }
 
     fn requests(&self) -> u32 {
-        self.asked.load(Ordering::Relaxed)
+        self.client.requests()
     }
 }
 
@@ -215,6 +232,10 @@ fn convert(name: &str, page: &IndexPage) -> Page {
         uploaded: file.upload_time.clone(),
         yanked: file.yanked.clone(),
         requires_python: file.requires_python.clone(),
+        metadata: file.metadata.map(|its| MetadataFile {
+            sha256: its.sha256.map(|digest| digest.hex()),
+        }),
+        provenance: file.provenance.clone(),
     };
     Page {
         name: name.to_owned(),

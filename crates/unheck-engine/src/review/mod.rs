@@ -432,6 +432,7 @@ fn plain(file: &IndexFile) -> File {
         uploaded: file.upload_time.clone(),
         yanked: file.yanked.clone(),
         requires_python: file.requires_python.clone(),
+        ..File::default()
     }
 }
 

@@ -93,6 +93,8 @@ mod tests {
                 yanked: name.ends_with(" yanked").then(String::new),
                 requires_python: None,
                 sha256: None,
+                metadata: None,
+                provenance: None,
             })
             .collect();
         let files: Vec<&IndexFile> = files.iter().collect();

@@ -119,7 +119,8 @@ impl Index for Memory {
         names.iter().map(one).collect()
     }
 
-    fn wheel(&self, file: &File) -> Result<Wheel, IndexError> {
+    fn wheel(&self, file: &File, most: u32) -> Result<Wheel, IndexError> {
+        assert!(most > 0, "nothing is left to ask with");
         self.count();
         self.down(&file.filename)?;
         let shelf = self

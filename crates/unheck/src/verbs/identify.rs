@@ -194,7 +194,12 @@ fn from_code(
 
 /// An answer as text: the label and what it means, then a line for each piece of evidence and warning.
 fn render(answer: &Answer, verbose: bool) -> String {
-    const SHOWN: usize = 3;
+    // What is certain needs one reason; the others are told by `--verbose`.
+    let reasons = match (verbose, answer.verdict) {
+        (true, _) => usize::MAX,
+        (false, Verdict::Certain) => 1,
+        (false, _) => 3,
+    };
     let verdict = match answer.verdict {
         Verdict::Certain => "certain",
         Verdict::Likely => "likely",
@@ -230,12 +235,7 @@ fn render(answer: &Answer, verbose: bool) -> String {
             lines.push(format!("  or {}", clean(&candidate.distribution)));
             continue;
         }
-        lines.extend(candidate_lines(
-            &label,
-            verdict,
-            candidate,
-            if verbose { usize::MAX } else { SHOWN },
-        ));
+        lines.extend(candidate_lines(&label, verdict, candidate, reasons));
     }
     if answer.candidates.is_empty() && answer.stdlib.is_none() {
         lines.push(format!(
@@ -286,11 +286,11 @@ fn candidate_lines(label: &str, verdict: &str, candidate: &Candidate, most: usiz
             .iter()
             .map(|summary| format!("  {}", clean(summary))),
     );
-    let evidence = candidate
-        .evidence
-        .iter()
-        .take(most)
-        .map(|its| format!("  {}", clean(&its.to_string())));
+    let evidence = candidate.evidence.iter().take(most).map(|its| {
+        let link = its.link().filter(|_| most == usize::MAX);
+        let link = link.map(|link| format!(" ({link})")).unwrap_or_default();
+        format!("  {}{link}", clean(&its.to_string()))
+    });
     lines.extend(evidence);
     let warnings = candidate
         .warnings

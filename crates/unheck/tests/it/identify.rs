@@ -53,6 +53,174 @@ fn the_index_tells_shims_from_what_is_meant() {
     assert_eq!(value[2]["verdict"], "unknown");
 }
 
+/// A wheel whose METADATA is too far from its end to be read with the list of its files.
+fn long(name: &str) -> WheelBuilder {
+    let mut seed = 1_u64;
+    let noise = (0..60_000).map(|_| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'!' + (seed >> 58) as u8)
+    });
+    WheelBuilder::new(name, "1.0")
+        .metadata_line("Summary: told by METADATA alone")
+        .description(&noise.collect::<String>())
+        .requires("native")
+}
+
+/// The warnings and the summary of the only answer, and the paths that were asked for.
+fn asked(kit: &Kit, label: &str) -> (serde_json::Value, Vec<String>) {
+    let server = &kit.world.index.server;
+    server.clear_requests();
+    let url = kit.world.index_url();
+    // Its own cache: what was kept from before would not be asked again.
+    let cache = tempfile::tempdir().expect("a directory");
+    let cache = cache.path().display().to_string();
+    let words = [
+        "identify",
+        label,
+        "--json",
+        "--check",
+        "--cache-dir",
+        &cache,
+    ];
+    let ran = kit.plain(&[&words[..], &["--default-index", &url]].concat());
+    let value = check("identify", &ran.stdout);
+    let requests = server.requests().into_iter();
+    let paths = requests.map(|request| request.path).collect();
+    (value[0].clone(), paths)
+}
+
+#[test]
+fn metadata_beside_a_wheel_is_read_where_an_index_offers_it() {
+    let kit = Kit::new(PROJECT);
+    let index = &kit.world.index;
+    let shim = |name: &str| long(name);
+    index.add(&shim("offered"), FileOptions::default());
+    let none = FileOptions {
+        no_metadata: true,
+        ..FileOptions::default()
+    };
+    index.add(&shim("plain"), none);
+    let wrong = FileOptions {
+        wrong_metadata_hash: true,
+        ..FileOptions::default()
+    };
+    index.add(&shim("lying"), wrong);
+    let (answer, paths) = asked(&kit, "offered");
+    assert_eq!(answer["not"][0]["warnings"][0]["kind"], "shim", "{answer}");
+    assert_eq!(answer["candidates"][0]["distribution"], "native");
+    let beside = |paths: &[String]| paths.iter().any(|path| path.ends_with(".whl.metadata"));
+    assert!(beside(&paths) && paths.len() <= 5, "{paths:?}");
+    // A plain mirror: what only METADATA says stays unknown.
+    let (answer, paths) = asked(&kit, "plain");
+    assert!(!beside(&paths) && paths.len() <= 5, "{paths:?}");
+    assert!(!answer.to_string().contains("shim"), "{answer}");
+    // What is not what the index says is not believed.
+    let (answer, paths) = asked(&kit, "lying");
+    assert!(beside(&paths) && paths.len() <= 5, "{paths:?}");
+    assert!(!answer.to_string().contains("shim"), "{answer}");
+}
+
+#[test]
+fn marks_and_attestations_of_an_index_are_told() {
+    let kit = Kit::new(PROJECT);
+    let index = &kit.world.index;
+    for (name, says_state, word) in [
+        ("marked-a", false, "archived"),
+        ("marked-b", true, "quarantined"),
+        ("marked-c", false, "haunted"),
+    ] {
+        let about = About {
+            status: Some((word.to_owned(), "moved on".to_owned())),
+            says_state,
+            ..About::default()
+        };
+        let wheel = WheelBuilder::new(name, "1.0").file("marked/__init__.py", "");
+        let options = FileOptions {
+            provenance: Some(b"{}".to_vec()),
+            ..FileOptions::default()
+        };
+        index.add(&wheel, options);
+        index.about(name, about);
+        let (answer, paths) = asked(&kit, &format!("{name}==1.0"));
+        let candidate = &answer["candidates"][0];
+        let text = format!("the index marks it as {word}: moved on");
+        assert_eq!(candidate["warnings"][0]["text"], text, "{answer}");
+        let kinds = candidate["evidence"].as_array().expect("a list").iter();
+        let kinds: Vec<&str> = kinds.filter_map(|its| its["kind"].as_str()).collect();
+        assert!(kinds.contains(&"attested"), "{kinds:?}");
+        assert_ne!(answer["verdict"], "certain");
+        assert!(paths.len() <= 5, "{paths:?}");
+    }
+    let (answer, _) = asked(&kit, "native==1.0");
+    assert!(!answer.to_string().contains("attested"), "{answer}");
+}
+
+#[test]
+fn no_label_costs_more_than_five_requests() {
+    let kit = Kit::new(PROJECT);
+    let index = &kit.world.index;
+    index.add(&shim("shimmed", "native"), FileOptions::default());
+    for name in ["a-b", "python-thing", "big-cloud-store", "native"] {
+        let about = About {
+            owners: vec!["ann".into()],
+            ..About::default()
+        };
+        if name != "native" {
+            let wheel = long(name).file(&format!("{}.py", name.replace('-', "_")), "");
+            index.add(&wheel, FileOptions::default());
+        }
+        index.about(name, about);
+    }
+    for label in [
+        "native",
+        "shimmed",
+        "a b",
+        "a.b",
+        "thing",
+        "big.cloud.store",
+        "big.cloud.store.deeper",
+        "nothing_at_all",
+        "nothing.at.all",
+        "reqeusts",
+        "a-b>=1",
+        "yaml",
+        "passlib.hash",
+        "cv2",
+    ] {
+        let (_, paths) = asked(&kit, label);
+        assert!(!paths.is_empty() && paths.len() <= 5, "{label}: {paths:?}");
+    }
+}
+
+#[test]
+fn an_index_in_html_and_several_indexes_are_asked_as_ever() {
+    let html = unheck_testkit::Index::new()
+        .add(&WheelBuilder::new("only-html", "1.0").file("only_html/__init__.py", ""))
+        .html_only()
+        .serve();
+    let kit = Kit::new(PROJECT);
+    let url = html.simple_url();
+    let words = [
+        "identify",
+        "only-html==1.0",
+        "--json",
+        "--default-index",
+        &url,
+    ];
+    let value = check("identify", &kit.plain(&words).stdout);
+    assert_eq!(value[0]["candidates"][0]["distribution"], "only-html");
+    let (first, second) = (html.simple_url(), kit.world.index_url());
+    let words = ["identify", "native==1.0", "only-html==1.0", "--json"];
+    let places = ["--index", &first, "--default-index", &second];
+    let value = check(
+        "identify",
+        &kit.plain(&[&words[..], &places].concat()).stdout,
+    );
+    for at in 0..2 {
+        assert_eq!(value[at]["verdict"], "certain", "{value}");
+    }
+}
+
 #[test]
 fn the_projects_own_lock_is_the_first_evidence() {
     let kit = Kit::new(PROJECT);

@@ -18,6 +18,7 @@ mod examples;
 mod foreign;
 mod forms;
 mod hostile;
+mod identify;
 mod inputs;
 mod kit;
 mod locks;

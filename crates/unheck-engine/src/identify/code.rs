@@ -239,8 +239,17 @@ pub struct Fit {
     pub unused: Vec<String>,
 }
 
-/// Compares the answers for a code base's imports with declared names (normalised).
-pub fn fit(code: &Code, answers: &[Answer], declared: &BTreeSet<String>) -> Fit {
+/// What a project declares, normalised names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Declared {
+    /// What it requires, with all extras.
+    pub required: BTreeSet<String>,
+    /// What only its developers need: dependency groups (PEP 735). Many are tools that nothing imports.
+    pub groups: BTreeSet<String>,
+}
+
+/// Compares the answers for a code base's imports with what is declared.
+pub fn fit(code: &Code, answers: &[Answer], declared: &Declared) -> Fit {
     let mut fit = Fit::default();
     let mut used = BTreeSet::new();
     for answer in answers {
@@ -254,10 +263,10 @@ pub fn fit(code: &Code, answers: &[Answer], declared: &BTreeSet<String>) -> Fit 
         let Some(first) = answer.candidates.first() else {
             continue;
         };
-        let any = answer
-            .candidates
-            .iter()
-            .any(|candidate| declared.contains(&candidate.distribution));
+        let any = answer.candidates.iter().any(|candidate| {
+            let name = &candidate.distribution;
+            declared.required.contains(name) || declared.groups.contains(name)
+        });
         let import = code.imports.get(&answer.label);
         let needed = import.is_some_and(|import| !import.is_optional);
         if !any && needed && answer.stdlib.is_none() {
@@ -267,6 +276,7 @@ pub fn fit(code: &Code, answers: &[Answer], declared: &BTreeSet<String>) -> Fit 
         }
     }
     fit.unused = declared
+        .required
         .iter()
         .filter(|name| !used.contains(name.as_str()))
         .cloned()
@@ -274,13 +284,17 @@ pub fn fit(code: &Code, answers: &[Answer], declared: &BTreeSet<String>) -> Fit 
     fit
 }
 
-/// The names that the project in `directory` declares: `[project]` with all extras, and every
-/// `requirements*.txt`; `None` where neither is there.
-pub fn declared(directory: &Path) -> Option<BTreeSet<String>> {
-    let mut names: Option<BTreeSet<String>> = None;
+/// The names that the project in `directory` declares: `[project]` with all extras, every
+/// `requirements*.txt`, and dependency groups; `None` where none of the first two is there.
+pub fn declared(directory: &Path) -> Option<Declared> {
+    let mut names: Option<Declared> = None;
     let pyproject = fs_err::read_to_string(directory.join("pyproject.toml")).ok();
     if let Some(project) = pyproject.and_then(|text| text.parse::<toml::Table>().ok()) {
-        names = pyproject_names(&project);
+        let required = pyproject_names(&project);
+        names = required.map(|required| Declared {
+            required,
+            groups: group_names(&project),
+        });
     }
     let entries = fs_err::read_dir(directory).ok()?;
     for entry in entries.flatten() {
@@ -289,6 +303,7 @@ pub fn declared(directory: &Path) -> Option<BTreeSet<String>> {
             let text = fs_err::read_to_string(entry.path()).unwrap_or_default();
             names
                 .get_or_insert_default()
+                .required
                 .extend(requirement_names(&text));
         }
     }
@@ -314,6 +329,19 @@ fn pyproject_names(document: &toml::Table) -> Option<BTreeSet<String>> {
             .map(|(name, _)| name)
             .collect(),
     )
+}
+
+/// The names in all dependency groups; what a group includes is another one of them.
+fn group_names(document: &toml::Table) -> BTreeSet<String> {
+    let groups = document.get("dependency-groups");
+    let groups = groups.and_then(toml::Value::as_table);
+    let lists = groups.into_iter().flat_map(toml::Table::values);
+    let entries = lists.filter_map(toml::Value::as_array).flatten();
+    let lines = entries.filter_map(toml::Value::as_str);
+    lines
+        .filter_map(requirement)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// The names in a requirements file. Options, URLs and paths have none.
@@ -392,7 +420,7 @@ mod tests {
         let directory = written(&[
             (
                 "pyproject.toml",
-                "[project]\nname = \"x\"\ndependencies = [\"PyYAML>=6\"]\noptional-dependencies.fast = [\"ujson; python_version > '3'\"]\n",
+                "[project]\nname = \"x\"\ndependencies = [\"PyYAML>=6\"]\noptional-dependencies.fast = [\"ujson; python_version > '3'\"]\n[dependency-groups]\ndev = [\"mypy>=1\", {include-group = \"test\"}]\n",
             ),
             (
                 "requirements-dev.txt",
@@ -401,9 +429,10 @@ mod tests {
         ]);
         let names = declared(directory.path()).expect("declared");
         assert_eq!(
-            names,
+            names.required,
             ["b", "pytest", "pyyaml", "ujson"].map(str::to_owned).into()
         );
+        assert_eq!(names.groups, ["mypy".to_owned()].into());
         let empty = written(&[("a.py", "")]);
         assert_eq!(declared(empty.path()), None);
     }

@@ -28,6 +28,7 @@
 //! Scenario::basic() -> Scenario { mirror: Server, index: IndexServer, keyring: Vec<u8>, .. }
 //!     .debian_url() .security_url() .index_url() .pool_path("libc6", "amd64") .publish(&World)
 //! World::basic().deb(..).wheel(..).lie(SuiteLie::..).date(seconds).serve() -> Scenario
+//! sigstore::Sigstore::new() -> .trust_root() .provenance(&Claim::new(file, bytes).with(Flaw::..))
 //! dump::tree_dump(tar_bytes) -> String
 //! ```
 #![expect(clippy::unwrap_used, reason = "test code: a panic is the report")]
@@ -43,6 +44,7 @@ pub mod keys;
 pub mod registry;
 pub mod scenario;
 pub mod sdist;
+pub mod sigstore;
 pub mod suite;
 pub mod tarball;
 pub mod wheel;

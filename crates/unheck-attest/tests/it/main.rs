@@ -1,0 +1,3 @@
+//! Attestations of an instance of Sigstore that is made here.
+
+mod pypi;

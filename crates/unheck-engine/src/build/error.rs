@@ -8,6 +8,7 @@ use crate::assemble::AssembleError;
 use crate::explain::{Class, Explain};
 use crate::finding::{Finding, Severity};
 use crate::form::Format;
+use crate::identify::attested::RefusedAttestation;
 use crate::input::{AppFilesError, EntryError, ReadProjectError};
 use crate::layers::WriteLayerError;
 use crate::lock::ReadLockError;
@@ -62,6 +63,9 @@ pub enum BuildError {
     /// The lock cannot be made.
     #[error("cannot lock")]
     Lock(#[from] Box<MakeLockError>),
+    /// An attestation in the lock does not hold.
+    #[error(transparent)]
+    Attestation(#[from] Box<RefusedAttestation>),
     /// The lock cannot be written.
     #[error("cannot write the lock `{path}`", path = path.display())]
     WriteLock {
@@ -215,6 +219,7 @@ impl BuildError {
             Self::Entry(error) => error,
             Self::ReadLock(error) => error,
             Self::Lock(error) => &**error,
+            Self::Attestation(error) => &**error,
             Self::Net(error) => error,
             Self::Compile(error) => &**error,
             Self::Assemble(error) => &**error,

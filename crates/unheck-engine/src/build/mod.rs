@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::event::{Event, Stage};
 use crate::finding::{Finding, Severity, worst};
 use crate::form::{Format, Libs};
-use crate::identify::census;
+use crate::identify::{attested, census};
 use crate::input::{AppFiles, Entry, Kind, LockOptions, Project, app_files};
 use crate::layers::WrittenLayer;
 use crate::limits::Weight;
@@ -236,6 +236,7 @@ impl Attempt<'_> {
     /// Brings what the lock names into the store.
     fn fetch(&self) -> Result<(), BuildError> {
         let session = self.session;
+        attested::hold(&self.lock.packages, &self.project.config.allow)?;
         let wanted = wants(session, self.lock);
         session.stage(Stage::Fetch, "blobs", || session.net.fetch(wanted))?;
         restore(session, self.project, &self.request.lock, self.lock)

@@ -2,7 +2,7 @@
 //! it. Asked while the wheels are fetched, kept in the lock, told at every build without a network.
 //!
 //! Everything here is optional: an index that does not tell, or does not answer, leaves a field unknown and
-//! never fails a lock. Start at [`gather`]; [`findings`] tells.
+//! never fails a lock. Start at `gather`; [`findings`] tells.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,10 @@ use unheck_names::label::printable;
 use unheck_names::table::Table;
 use unheck_names::verdict::{Facts, LookAlike, date, judge};
 
+use super::attested::{self, Attested, Outcome, Trust};
 use super::index::LiveIndex;
 use crate::finding::{Finding, Severity};
-use crate::lock::{Lock, Package};
+use crate::lock::{Lock, Package, PackageTool, Wheel};
 use crate::session::Session;
 
 /// Distributions that are asked for side by side.
@@ -40,35 +41,24 @@ pub struct About {
     /// What speaks against it: kind to text.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub warnings: BTreeMap<String, String>,
+    /// Who attests its wheels (PEP 740), where the index offers that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<Attested>,
 }
 
-/// Asks the index about each package and writes it down. What an earlier lock says of the same version is
-/// kept: a lock that is made again says the same.
-pub fn gather(
+/// Asks the index about each package and writes it down. What an earlier lock says of the same version and
+/// files is kept: a lock that is made again says the same.
+pub(crate) fn gather(
     session: &Session,
     directory: &std::path::Path,
     packages: &mut [Package],
-    previous: Option<&Lock>,
+    (previous, trust): (Option<&Lock>, &Trust),
 ) {
-    let before: BTreeMap<(&str, Option<&str>), &About> = previous
-        .into_iter()
-        .flat_map(|lock| &lock.packages)
-        .filter_map(|package| {
-            Some((
-                (package.name.as_str(), package.version.as_deref()),
-                &package.tool.as_ref()?.unheck,
-            ))
-        })
-        .collect();
     let mut unknown = Vec::new();
     for package in packages {
-        let known = before.get(&(package.name.as_str(), package.version.as_deref()));
-        match known {
-            Some(about) => {
-                package.tool = Some(crate::lock::PackageTool {
-                    unheck: (*about).clone(),
-                })
-            }
+        let before = previous.and_then(|lock| known(lock, package));
+        match before {
+            Some(tool) => package.tool = Some(tool.clone()),
             None if package.index.is_some() => unknown.push(package),
             None => {}
         }
@@ -76,7 +66,7 @@ pub fn gather(
     if session.net.is_offline() {
         unknown
             .into_iter()
-            .for_each(|package| recall(session, package));
+            .for_each(|package| recall(session, package, trust));
         return;
     }
     if unknown.is_empty() {
@@ -86,55 +76,89 @@ pub fn gather(
         return;
     };
     let asked = async {
-        let names = unknown
-            .iter()
-            .map(|package| (package.name.clone(), package.version.clone()));
-        let each = futures::stream::iter(names.collect::<Vec<_>>());
-        let answers = each.map(|(name, version)| {
-            let index = &index;
-            async move {
-                index
-                    .about(&name, version.as_deref())
-                    .await
-                    .unwrap_or_default()
-            }
-        });
-        answers.buffered(PARALLEL).collect::<Vec<_>>().await
+        let each = unknown.iter().map(|package| ask(&index, package, trust));
+        let each = futures::stream::iter(each.collect::<Vec<_>>());
+        each.buffered(PARALLEL).collect::<Vec<_>>().await
     };
     let answers = session.net.block_on(asked);
-    for (package, (page, project)) in unknown.into_iter().zip(answers) {
-        let about = describe(&package.name, page.as_ref(), project.as_ref(), session.now);
-        if about != About::default() {
-            remember(session, package, &about);
-            package.tool = Some(crate::lock::PackageTool { unheck: about });
+    for (package, (page, project, attestations)) in unknown.into_iter().zip(answers) {
+        let about = About {
+            attestations,
+            ..describe(&package.name, page.as_ref(), project.as_ref(), session.now)
+        };
+        if about == About::default() {
+            continue;
         }
+        let is_unread = |one: &Attested| one.result == Outcome::Unread;
+        if !about.attestations.iter().any(is_unread) {
+            remember(session, package, (&about, trust));
+        }
+        package.tool = Some(PackageTool { unheck: about });
     }
+}
+
+/// What an earlier lock says of the same version, if it speaks of the same files.
+fn known<'l>(lock: &'l Lock, package: &Package) -> Option<&'l PackageTool> {
+    let is_same = |one: &&Package| one.name == package.name && one.version == package.version;
+    let before = lock.packages.iter().find(is_same)?;
+    let has = |wheel: &Wheel| {
+        let mut wheels = before.wheels.iter();
+        wheels.any(|its| its.name == wheel.name && its.hashes == wheel.hashes)
+    };
+    let tool = before.tool.as_ref()?;
+    package.wheels.iter().all(has).then_some(tool)
+}
+
+async fn ask(
+    index: &LiveIndex<'_>,
+    package: &Package,
+    trust: &Trust,
+) -> (Option<Page>, Option<Project>, Vec<Attested>) {
+    let about = index.about(&package.name, package.version.as_deref());
+    let (page, project) = about.await.unwrap_or_default();
+    let attestations = match &page {
+        Some(page) => attested::look(index, page, &package.wheels, trust).await,
+        None => Vec::new(),
+    };
+    (page, project, attestations)
 }
 
 /// Longest answer that is read back, in bytes.
 const MAX_ABOUT: u64 = 1 << 20;
 
 /// What the index said is kept: a lock that is made again without a network says the same.
-fn remember(session: &Session, package: &Package, about: &About) {
+fn remember(session: &Session, package: &Package, (about, trust): (&About, &Trust)) {
     let bytes = serde_json::to_vec(about).expect("texts always serialise");
     // Nothing here may fail a lock.
-    let _ = kept(session, package).put_bytes(&bytes);
+    let _ = kept(session, package, trust).put_bytes(&bytes);
 }
 
-fn recall(session: &Session, package: &mut Package) {
-    let bytes = kept(session, package).bytes(MAX_ABOUT).ok().flatten();
+fn recall(session: &Session, package: &mut Package, trust: &Trust) {
+    let bytes = kept(session, package, trust)
+        .bytes(MAX_ABOUT)
+        .ok()
+        .flatten();
     let about = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    package.tool = about.map(|unheck| crate::lock::PackageTool { unheck });
+    package.tool = about.map(|unheck| PackageTool { unheck });
 }
 
-fn kept(session: &Session, package: &Package) -> unheck_store::Derived {
+/// By all that the answer depends on: the files, and whom attestations must come from.
+fn kept(session: &Session, package: &Package, trust: &Trust) -> unheck_store::Derived {
     let Package {
         name,
         version,
         index,
+        wheels,
         ..
     } = package;
-    let key = Digest::of(format!("census 1 {name} {version:?} {index:?}").as_bytes());
+    let mut files: Vec<String> = wheels
+        .iter()
+        .map(|wheel| wheel.hashes.sha256.hex())
+        .collect();
+    files.sort();
+    let root = trust.root();
+    let key = format!("census 2 {name} {version:?} {index:?} {files:?} {root:?}");
+    let key = Digest::of(key.as_bytes());
     session.store().derived("census", &key)
 }
 
@@ -195,7 +219,27 @@ fn describe(name: &str, page: Option<&Page>, project: Option<&Project>, now: i64
         owners: owners.into_iter().take(OWNERS).collect(),
         since: page.and_then(Page::uploads).map(|(first, _)| date(first)),
         warnings,
+        attestations: Vec::new(),
     }
+}
+
+/// What is known of one distribution on two platforms: the first, with the attestations of the files of both.
+pub(crate) fn joined(
+    first: Option<PackageTool>,
+    second: Option<PackageTool>,
+) -> Option<PackageTool> {
+    let (mut first, second) = match (first, second) {
+        (Some(first), Some(second)) => (first, second),
+        (first, second) => return first.or(second),
+    };
+    let attestations = &mut first.unheck.attestations;
+    for one in second.unheck.attestations {
+        if !attestations.contains(&one) {
+            attestations.push(one);
+        }
+    }
+    attestations.sort_by(|one, other| one.file.cmp(&other.file));
+    Some(first)
 }
 
 /// A line for each distribution, what it is, who owns it and since when, as information; and its warnings.
@@ -236,9 +280,31 @@ pub fn findings(lock: &Lock, allow: &BTreeMap<String, String>) -> Vec<Finding> {
             );
             findings.push(warning.with_hint(hint));
         }
+        let is_allowed = |name: &str| allow.contains_key(name);
+        let exact = format!("{}:{}", package.name, attested::KIND);
+        if !is_allowed(&package.name) && !is_allowed(&exact) {
+            findings.extend(about.attestations.iter().filter_map(told));
+        }
     }
     findings.sort();
     findings
+}
+
+/// What should be known of an attestation that was not verified.
+fn told(one: &Attested) -> Option<Finding> {
+    let (severity, text) = match one.result {
+        Outcome::Verified => return None,
+        Outcome::Refused => (Severity::Error, "its attestation does not hold"),
+        Outcome::Unread => (Severity::Warning, "its attestation cannot be read"),
+    };
+    let why = one.why.as_deref().unwrap_or_default();
+    let text = format!("{text}: {}", printable(why));
+    Some(Finding::new(
+        severity,
+        attested::KIND,
+        one.file.clone(),
+        text,
+    ))
 }
 
 impl About {
@@ -256,7 +322,16 @@ impl About {
             Some(day) => format!("since {}", printable(day)),
             None => "since when is unknown".to_owned(),
         };
-        format!("{summary} · {owners} · {since}")
+        let mut verified = self
+            .attestations
+            .iter()
+            .filter(|one| one.result == Outcome::Verified);
+        let publisher = verified.find_map(|one| one.repository.as_ref().or(one.identity.as_ref()));
+        let published = match publisher {
+            Some(place) => format!(" · published by {}, verified", printable(place)),
+            None => String::new(),
+        };
+        format!("{summary} · {owners} · {since}{published}")
     }
 }
 
@@ -266,6 +341,31 @@ mod tests {
     use unheck_names::facts::File;
 
     const NOW: i64 = 1_790_000_000;
+
+    #[test]
+    fn two_platforms_tell_of_the_files_of_both() {
+        let tool = |files: &[&str]| {
+            let attestations = files.iter().map(|file| Attested {
+                file: (*file).to_owned(),
+                result: Outcome::Verified,
+                why: None,
+                publisher: None,
+                repository: None,
+                commit: None,
+                identity: None,
+                issuer: None,
+                predicate: None,
+            });
+            let unheck = About {
+                attestations: attestations.collect(),
+                ..About::default()
+            };
+            Some(PackageTool { unheck })
+        };
+        assert_eq!(joined(tool(&["b"]), tool(&["a", "b"])), tool(&["a", "b"]));
+        assert_eq!(joined(None, tool(&["a"])), tool(&["a"]));
+        assert_eq!(joined(tool(&["a"]), None), tool(&["a"]));
+    }
 
     #[test]
     fn what_is_known_is_described_and_the_rest_is_unknown() {

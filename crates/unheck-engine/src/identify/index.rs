@@ -121,6 +121,11 @@ impl<'a> LiveIndex<'a> {
         Ok((page, self.project(name, version).await?))
     }
 
+    /// A small document that a page names, such as provenance; at most `most` bytes.
+    pub(super) async fn document(&self, url: &str, most: usize) -> Result<Vec<u8>, FetchError> {
+        self.client.document(url, most).await
+    }
+
     /// All that the index has of a distribution, with digests; `None` where it has no such name.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 //!
 //! What answers are made of is `unheck-names`; here is what it is told: the project's own locked wheels
 //! ([`locked`]), the index ([`index`]) and a code base ([`code`]). [`census`] says of every locked
-//! distribution what it is. Nothing that is looked at is ever run. Start at [`identify`].
+//! distribution what it is, [`attested`] who published its wheels. Nothing that is looked at is ever run. Start at [`identify`].
 
+pub mod attested;
 pub mod census;
 pub mod code;
 pub mod index;

@@ -68,6 +68,9 @@ pub struct Config {
     pub keyring: Option<PathBuf>,
     /// A kit that is read before the network; see `docs/air-gap.md`.
     pub kit: Option<PathBuf>,
+    /// The `trusted_root.json` of the instance of Sigstore that attestations must come from; the public one
+    /// where none is named.
+    pub attestation_root: Option<PathBuf>,
     /// Warnings of distributions that are known and accepted: `NAME` or `NAME:KIND` to the reason.
     pub allow: BTreeMap<String, String>,
     /// What the artifact must not exceed.

@@ -11,6 +11,7 @@ use url::Url;
 use super::MakeLockError;
 use crate::debian::parse_glibc;
 use crate::event::{Event, Stage};
+use crate::identify::attested::{self, Trust};
 use crate::identify::census;
 use crate::input::{Kind, LockOptions, Project};
 use crate::interpreter::{ChooseError, expected};
@@ -180,11 +181,14 @@ impl Chooser<'_> {
         let wheels = packages.iter().flat_map(|package| &package.wheels);
         let wants = wheels.filter_map(want).collect();
         let root = &self.project.root;
+        let trust = Trust::of(self.project)?;
+        let known = (self.previous, &trust);
         std::thread::scope(|scope| {
-            scope.spawn(|| census::gather(self.session, root, packages, self.previous));
+            scope.spawn(|| census::gather(self.session, root, packages, known));
             self.session.net.fetch(wants)
         })?;
         census::complete(self.session, packages);
+        attested::hold(packages, &self.project.config.allow)?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use crate::backend::BackendError;
 use crate::close::Unmet;
 use crate::debian::{SuitesError, WorldError};
 use crate::explain::{Class, Explain};
+use crate::identify::attested::{RefusedAttestation, TrustError};
 use crate::input::ReadProjectError;
 use crate::interpreter::ChooseError;
 use crate::net::NetError;
@@ -83,6 +84,12 @@ pub enum MakeLockError {
     /// Needs that nothing serves.
     #[error("{} that no package serves", if .0.len() == 1 { "a need".to_owned() } else { format!("{} needs", .0.len()) })]
     Unmet(Vec<Unmet>),
+    /// An attestation of a wheel does not hold.
+    #[error(transparent)]
+    Attestation(#[from] Box<RefusedAttestation>),
+    /// The project's own trust root cannot be used.
+    #[error("cannot look at attestations")]
+    Trust(#[from] TrustError),
     /// What the build backend of the project needs cannot be had.
     #[error("cannot lock what builds the project's own wheel")]
     Backend(#[from] Box<BackendError>),
@@ -134,6 +141,8 @@ impl Explain for MakeLockError {
             Self::Tree(error) => error.class(),
             Self::Scan(_) => Class::Outside,
             Self::Backend(error) => error.class(),
+            Self::Attestation(error) => error.class(),
+            Self::Trust(error) => error.class(),
         }
     }
 
@@ -158,6 +167,8 @@ impl Explain for MakeLockError {
             Self::Unmet(list) => list.iter().flat_map(Explain::hints).collect(),
             Self::Scan(_) => Vec::new(),
             Self::Backend(error) => error.hints(),
+            Self::Attestation(error) => error.hints(),
+            Self::Trust(error) => error.hints(),
         }
     }
 }

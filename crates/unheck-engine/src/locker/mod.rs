@@ -14,6 +14,7 @@ use crate::assemble::{AppPart, assemble};
 use crate::backend::{RequiresRequest, build_system, lock_requires};
 use crate::close::{CloseError, Closure, Request, Shipped, World as _, close};
 use crate::debian::{DebWorld, Suites, SuitesRequest};
+use crate::identify::census;
 use crate::input::{AppFiles, LockOptions, Project, inputs_digest};
 use crate::interpreter::{choose, glibc};
 use crate::layout::Layout;
@@ -507,6 +508,7 @@ fn merge(lock: &mut Lock, parts: Vec<Part>) {
                         }
                     }
                     there.wheels.sort_by(|one, other| one.name.cmp(&other.name));
+                    there.tool = census::joined(there.tool.take(), package.tool);
                     there.sdist = there.sdist.take().or(package.sdist);
                     there.directory = there.directory.take().or(package.directory);
                     there.vcs = there.vcs.take().or(package.vcs);

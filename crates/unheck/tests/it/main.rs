@@ -1,5 +1,6 @@
 //! The program from outside, on worlds served on loopback.
 
+mod attested;
 mod build;
 mod check;
 mod errors;

@@ -173,7 +173,7 @@ impl IndexClient {
                 if !is_json.iter().any(|its| kind.starts_with(its)) {
                     return Ok(None);
                 }
-                let from = response.url().to_string();
+                let from = bare_url(response.url());
                 let bytes = read_bounded(response, &shown, MAX_PAGE).await?;
                 Ok(Some((from, String::from_utf8_lossy(&bytes).into_owned())))
             };
@@ -191,11 +191,7 @@ impl IndexClient {
             Ok(Some(answer)) => answer,
             Ok(None) => return Ok(Json::Other),
             Err(CachedClientError::Callback { err, .. }) => return Err(err),
-            Err(CachedClientError::Client(error)) if status(&error) == Some(404) => {
-                return Ok(Json::Missing);
-            }
-            // The resolver's client knows what to make of it.
-            Err(CachedClientError::Client(_)) => return Ok(Json::Other),
+            Err(CachedClientError::Client(error)) => return self.no_json(&error, shown),
         };
         let url = url::Url::parse(&from).ok();
         let page = url.and_then(|url| crate::page::parse(&text, &url, package).ok());
@@ -205,6 +201,21 @@ impl IndexClient {
                 ..page
             })
         }))
+    }
+
+    /// What it means that a page in JSON could not be had.
+    fn no_json(&self, error: &uv_client::Error, shown: String) -> Result<Json, FetchError> {
+        match status(error) {
+            Some(404) => Ok(Json::Missing),
+            Some(status @ 500..) => Err(FetchError::Status { url: shown, status }),
+            None if !self.offline => Err(FetchError::Transport {
+                url: shown,
+                transient: false,
+                cause: Cause::of(error),
+            }),
+            // The resolver's client knows what to make of it.
+            _ => Ok(Json::Other),
+        }
     }
 
     /// Adds what only the page itself says, where another index or none alone was asked.

@@ -37,6 +37,8 @@ pub struct About {
     pub says_state: bool,
     /// Ids of vulnerabilities that no version repairs.
     pub open: Vec<String>,
+    /// Has the JSON of the project alone, and none of its versions.
+    pub no_versions: bool,
 }
 
 /// What the index says of one file beside its bytes.
@@ -222,6 +224,9 @@ impl Index {
             None => (rest, None),
         };
         let about = self.about.get(name)?;
+        if version.is_some() && about.no_versions {
+            return None;
+        }
         let files = self.projects.get(name)?;
         let newest = files.last().map(|file| file.version.as_str());
         let roles: Vec<Value> = about

@@ -111,14 +111,22 @@ impl<'a> LiveIndex<'a> {
         }
     }
 
-    /// The page and the project JSON of one version.
+    /// The page and the project JSON of one version. What an index says of the newest version alone, such as who
+    /// owns the name, is taken from there.
     pub(super) async fn about(
         &self,
         name: &str,
         version: Option<&str>,
     ) -> Result<(Option<Page>, Option<Project>), IndexError> {
         let page = self.page(name).await?;
-        Ok((page, self.project(name, version).await?))
+        let exact = self.project(name, version).await?;
+        let is_whole = exact.as_ref().is_some_and(|its| its.owners.is_some());
+        let Some(version) = version.filter(|_| !is_whole) else {
+            return Ok((page, exact));
+        };
+        // Its failure leaves what is known.
+        let newest = self.project(name, None).await.ok().flatten();
+        Ok((page, completed(exact, newest, version)))
     }
 
     /// A small document that a page names, such as provenance; at most `most` bytes.
@@ -218,6 +226,27 @@ impl Index for LiveIndex<'_> {
 
     fn requests(&self) -> u32 {
         self.client.requests()
+    }
+}
+
+/// What is said of one version, with what is only said of the newest one; vulnerabilities and requirements are
+/// those of a version.
+fn completed(exact: Option<Project>, newest: Option<Project>, version: &str) -> Option<Project> {
+    let Some(newest) = newest else {
+        return exact;
+    };
+    match exact {
+        Some(exact) => Some(Project {
+            owners: newest.owners,
+            ..exact
+        }),
+        None if unheck_wheel::same_version(&newest.version, version) => Some(newest),
+        None => Some(Project {
+            version: version.to_owned(),
+            requires_dist: Vec::new(),
+            vulnerabilities: Vec::new(),
+            ..newest
+        }),
     }
 }
 

@@ -260,6 +260,35 @@ fn imports_are_held_against_what_is_declared() {
 }
 
 #[test]
+fn owners_are_told_where_an_index_has_no_json_of_versions() {
+    let kit =
+        Kit::new("[project]\nname = \"shop\"\nversion = \"1.0\"\ndependencies = [\"two==1.0\"]\n");
+    kit.write("main.py", "import two\n");
+    let index = &kit.world.index;
+    for version in ["1.0", "2.0"] {
+        let wheel = WheelBuilder::new("two", version).file("two.py", "");
+        index.add(&wheel, FileOptions::default());
+    }
+    let about = About {
+        owners: vec!["ann".into()],
+        summary: "does things".into(),
+        open: vec!["PYSEC-1".into()],
+        no_versions: true,
+        ..About::default()
+    };
+    index.about("two", about);
+    let locked = kit.run(&["lock", "-v"]);
+    assert_eq!(locked.code, 0, "{}", locked.stderr);
+    let told = &locked.stderr;
+    assert!(
+        told.contains("does things · owned by ann · since"),
+        "{told}"
+    );
+    // What the newest version is vulnerable to says nothing of this one.
+    assert!(!told.contains("PYSEC-1"), "{told}");
+}
+
+#[test]
 fn a_lock_says_what_its_distributions_are_and_allow_silences() {
     let kit = Kit::new(PROJECT);
     let about = About {

@@ -24,11 +24,10 @@ pub const MAX_ATTESTATIONS: usize = 16;
 /// The kind of payload of every attestation (PEP 740, "Attestation objects").
 const IN_TOTO: &str = "application/vnd.in-toto+json";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+/// That an index took the file from a publisher, and nothing more (PEP 740).
+pub const PUBLISH: &str = "https://docs.pypi.org/attestations/publish/v1";
 /// The predicates that PEP 740's index accepts.
-const PREDICATES: [&str; 2] = [
-    "https://docs.pypi.org/attestations/publish/v1",
-    "https://slsa.dev/provenance/v1",
-];
+const PREDICATES: [&str; 2] = [PUBLISH, "https://slsa.dev/provenance/v1"];
 
 /// Kinds of log entries for an envelope that can be verified: those of Rekor.
 const ENTRIES: [&str; 3] = ["dsse 0.0.1", "intoto 0.0.2", "hashedrekord 0.0.2"];
@@ -383,13 +382,13 @@ fn signer(result: &VerificationResult, predicate: String) -> Result<Signer, Atte
     })
 }
 
+/// Who vouches for the identity of GitHub's workflows.
+pub const GITHUB_ISSUER: &str = "https://token.actions.githubusercontent.com";
+
 /// The host whose workflows a kind of publisher stands for, and who vouches for their identity.
 fn host(kind: &str) -> Option<(&'static str, &'static str)> {
     match kind {
-        "GitHub" => Some((
-            "https://github.com/",
-            "https://token.actions.githubusercontent.com",
-        )),
+        "GitHub" => Some(("https://github.com/", GITHUB_ISSUER)),
         "GitLab" => Some(("https://gitlab.com/", "https://gitlab.com")),
         _ => None,
     }

@@ -50,6 +50,14 @@ const HUB: [&str; 3] = [
 ];
 const HUB_SERVER: &str = concat!("registry-1", ".docker.io");
 
+/// Texts that are compared and never asked: what attestations of an index state, and who vouches for workflows.
+const ATTESTED: [&str; 2] = [
+    "crates/unheck-attest/src/pypi.rs",
+    "crates/unheck-testkit/src/sigstore.rs",
+];
+const PREDICATE: &str = concat!("docs.pypi", ".org");
+const ISSUER: &str = "token.actions.githubusercontent.com";
+
 /// Places that need one of them, by file: the addresses that are used where nothing is configured, the name that
 /// `Cargo.lock` has for a registry, and those of the registry that a reference without a host means, which its
 /// grammar fixes.
@@ -67,6 +75,11 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     (HUB[1], HUB_SERVER),
     (HUB[1], "index.docker.io"),
     (HUB[2], HUB_SERVER),
+    (ATTESTED[0], PREDICATE),
+    (ATTESTED[0], ISSUER),
+    (ATTESTED[0], "gitlab.com"),
+    (ATTESTED[1], PREDICATE),
+    (ATTESTED[1], ISSUER),
 ];
 
 /// A table whose rows cite the pages of other projects, with how such a row begins.

@@ -1,7 +1,9 @@
 //! Attestations on an index, good and bad.
 
 use proptest::prelude::*;
-use unheck_attest::pypi::{AttestationError, MAX_PROVENANCE, ProvenanceError, Signer, Verifier};
+use unheck_attest::pypi::{
+    AttestationError, GITHUB_ISSUER, MAX_PROVENANCE, PUBLISH, ProvenanceError, Signer, Verifier,
+};
 use unheck_base::Digest;
 use unheck_testkit::sigstore::{Claim, Flaw, Sigstore};
 
@@ -41,14 +43,8 @@ fn a_good_attestation_tells_who_published() {
         signer.identity,
         "https://github.com/ann/tool/.github/workflows/release.yml@refs/tags/v1"
     );
-    assert_eq!(
-        signer.issuer.as_deref(),
-        Some("https://token.actions.githubusercontent.com")
-    );
-    assert_eq!(
-        signer.predicate,
-        "https://docs.pypi.org/attestations/publish/v1"
-    );
+    assert_eq!(signer.issuer.as_deref(), Some(GITHUB_ISSUER));
+    assert_eq!(signer.predicate, PUBLISH);
 }
 
 #[test]
@@ -67,10 +63,7 @@ fn what_the_public_instance_vouches_for_is_verified() {
             signer.repository.as_deref(),
             Some("https://github.com/trailofbits/pypi-attestations")
         );
-        assert_eq!(
-            signer.issuer.as_deref(),
-            Some("https://token.actions.githubusercontent.com")
-        );
+        assert_eq!(signer.issuer.as_deref(), Some(GITHUB_ISSUER));
     }
     let other = Verifier::public().check(REAL, file, &Digest::of(b"other"));
     assert!(other.expect("a document")[0].verdict.is_err());

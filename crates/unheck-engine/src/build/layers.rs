@@ -24,7 +24,7 @@ use crate::steps::imports::{
 use crate::steps::left_out::{LEFT_OUT_PATH, short_list};
 use crate::steps::{
     BytecodeRequest, Linked, Removed, Shortened, TrimFacts, TrimLevel, bytecode, dedupe,
-    relocated_sizes, rewrite_records, shorten_metadata, strip, trim,
+    relocated_sizes, rewrite_checksums, rewrite_records, shorten_metadata, strip, trim,
 };
 use crate::tree::{Content, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
@@ -325,6 +325,7 @@ impl Builder<'_> {
             rewrite_records(&mut tree, &layout.site, &changed);
             linked = dedupe(&mut tree, layout);
         }
+        rewrite_checksums(&mut tree);
         Ok(Stepped {
             tree,
             removed,

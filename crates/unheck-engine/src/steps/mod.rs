@@ -15,7 +15,7 @@ pub use bytecode::{Bytecode, BytecodeError, BytecodeRequest, Compiled, bytecode}
 pub use dedupe::{Linked, dedupe};
 pub use metadata::shorten_metadata;
 pub(crate) use record::recorded_path;
-pub use record::rewrite_records;
+pub use record::{rewrite_checksums, rewrite_records};
 pub use relocate::{
     RelocateError, Relocated, Relocation, Started, relocate, relocate_app, relocated_sizes,
 };

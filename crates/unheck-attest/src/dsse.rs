@@ -7,11 +7,11 @@ use std::fmt;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair as _, UnparsedPublicKey,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED, ED25519,
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use unheck_base::Digest;
 
@@ -21,6 +21,8 @@ pub const MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 pub const MAX_ENVELOPE: usize = 24 << 20;
 /// The most signatures that are tried.
 const MAX_SIGNATURES: usize = 16;
+/// No signature of a known kind is shorter, in bytes.
+const MIN_SIGNATURE: usize = 32;
 /// SubjectPublicKeyInfo of RFC 8410 before the 32 bytes of an Ed25519 key.
 const ED25519_SPKI: &[u8] = &[
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
@@ -160,16 +162,51 @@ impl SigningKey {
                 signed.map_err(|_| SignError)?.as_ref().to_vec()
             }
         };
-        let envelope = Envelope {
-            payload_type: payload_type.to_owned(),
-            payload: STANDARD.encode(payload),
-            signatures: vec![Signature {
-                keyid: self.verifying_key().id(),
-                sig: STANDARD.encode(signature),
-            }],
-        };
-        serde_json::to_vec(&envelope).map_err(|_| SignError)
+        envelope(
+            (payload_type, payload),
+            &signature,
+            &self.verifying_key().id(),
+        )
     }
+}
+
+/// An envelope around a payload that somebody else signed: `signature` is over its [`pre_authentication`], `key_id` is a
+/// hint for who verifies and may be empty.
+///
+/// # Errors
+/// [`SignError`], which no text makes happen.
+pub fn envelope(
+    (payload_type, payload): (&str, &[u8]),
+    signature: &[u8],
+    key_id: &str,
+) -> Result<Vec<u8>, SignError> {
+    let envelope = Envelope {
+        payload_type: payload_type.to_owned(),
+        payload: STANDARD.encode(payload),
+        signatures: vec![Signature {
+            keyid: key_id.to_owned(),
+            sig: STANDARD.encode(signature),
+        }],
+    };
+    serde_json::to_vec(&envelope).map_err(|_| SignError)
+}
+
+/// The signatures that a program's output may mean: its bytes, and what they are in base64 (RFC 4648, either alphabet,
+/// line ends and padding or not). The likelier one is first.
+pub fn readings(output: &[u8]) -> Vec<Vec<u8>> {
+    let text: Vec<u8> = output
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=')
+        .map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        })
+        .collect();
+    let decoded = STANDARD_NO_PAD.decode(&text).ok();
+    let decoded = decoded.filter(|bytes| bytes.len() >= MIN_SIGNATURE);
+    decoded.into_iter().chain([output.to_vec()]).collect()
 }
 
 impl VerifyingKey {
@@ -233,6 +270,17 @@ impl VerifyingKey {
         }
     }
 
+    /// A signature in the form that envelopes have, where it is this key's over `message`. Of P-256 the two bare numbers
+    /// (IEEE P1363), which many devices answer, are taken too.
+    pub fn accept(&self, message: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
+        if self.is_of(message, signature) {
+            return Some(signature.to_vec());
+        }
+        let bare = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.point);
+        let is_bare = self.kind == Kind::P256 && bare.verify(message, signature).is_ok();
+        is_bare.then(|| der(signature))
+    }
+
     fn is_of(&self, message: &[u8], signature: &[u8]) -> bool {
         let verified = match self.kind {
             Kind::Ed25519 => {
@@ -262,6 +310,21 @@ pub fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
         payload.len()
     );
     [head.as_bytes(), payload].concat()
+}
+
+/// Two numbers of equal length as `ECDSA-Sig-Value` (RFC 3279, clause 2.2.3).
+fn der(numbers: &[u8]) -> Vec<u8> {
+    let integer = |number: &[u8]| {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        let number = &number[zeros.min(number.len() - 1)..];
+        // A number whose first bit is set would be read as negative.
+        let sign: &[u8] = if number[0] & 0x80 == 0 { &[] } else { &[0] };
+        let length = (sign.len() + number.len()) as u8;
+        [&[0x02, length], sign, number].concat()
+    };
+    let (r, s) = numbers.split_at(numbers.len() / 2);
+    let body = [integer(r), integer(s)].concat();
+    [&[0x30, body.len() as u8], body.as_slice()].concat()
 }
 
 /// The bytes of the one block with a label (RFC 7468).
@@ -334,6 +397,48 @@ mod tests {
         let key = SigningKey::from_pem(ED25519_KEY).unwrap();
         assert_eq!(key.sign(TYPE, b"x").unwrap(), key.sign(TYPE, b"x").unwrap());
         assert!(!format!("{key:?}").contains("MC4"));
+    }
+
+    #[test]
+    fn signatures_of_others_are_taken_in_the_forms_that_programs_answer() {
+        let message = pre_authentication(TYPE, b"payload");
+        for (private, public) in [(ED25519_KEY, ED25519_PUBLIC), (P256_KEY, P256_PUBLIC)] {
+            let key = SigningKey::from_pem(private).unwrap();
+            let verifying = VerifyingKey::from_pem(public).unwrap();
+            let signed: Envelope =
+                serde_json::from_slice(&key.sign(TYPE, b"payload").unwrap()).unwrap();
+            let raw = STANDARD.decode(&signed.signatures[0].sig).unwrap();
+            let wrapped = format!("{}\n", signed.signatures[0].sig);
+            let url = wrapped.replace('+', "-").replace('/', "_").replace('=', "");
+            for output in [raw.clone(), wrapped.into_bytes(), url.into_bytes()] {
+                let found = readings(&output)
+                    .into_iter()
+                    .find_map(|one| verifying.accept(&message, &one));
+                assert_eq!(found.as_deref(), Some(raw.as_slice()));
+            }
+            let packed = envelope((TYPE, b"payload"), &raw, "").unwrap();
+            assert_eq!(verifying.open(TYPE, &packed).unwrap(), b"payload");
+            assert_eq!(verifying.accept(b"other", &raw), None);
+        }
+        let numbers = [&[0x80; 32][..], &[0, 0, 1], &[7; 29]].concat();
+        let asn1 = der(&numbers);
+        assert_eq!(asn1[..6], [0x30, 67, 0x02, 33, 0, 0x80]);
+        assert_eq!(asn1[37..41], [0x02, 30, 1, 7]);
+        assert_eq!(readings(b"short"), [b"short"]);
+    }
+
+    #[test]
+    fn a_bare_pair_of_numbers_is_a_signature_of_p256() {
+        use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pkcs8 = pem(P256_KEY, "PRIVATE KEY").unwrap();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).unwrap();
+        let verifying = VerifyingKey::from_pem(P256_PUBLIC).unwrap();
+        for round in 0..50_u8 {
+            let message = pre_authentication(TYPE, &[round]);
+            let bare = key.sign(&SystemRandom::new(), &message).unwrap();
+            let taken = verifying.accept(&message, bare.as_ref()).unwrap();
+            assert!(verifying.is_of(&message, &taken));
+        }
     }
 
     #[test]

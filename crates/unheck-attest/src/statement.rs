@@ -145,6 +145,23 @@ pub fn read(bytes: &[u8]) -> Result<Said, StatementError> {
     })
 }
 
+/// A statement with a predicate of another type about one image.
+///
+/// # Errors
+/// JSON cannot hold it, which no text makes happen.
+pub fn around(
+    (name, digest): (&str, &Digest),
+    predicate_type: &str,
+    predicate: Value,
+) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&serde_json::json!({
+        "_type": STATEMENT,
+        "subject": [{"name": name, "digest": {"sha256": digest.hex()}}],
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    }))
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Statement {

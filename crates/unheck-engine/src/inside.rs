@@ -19,8 +19,10 @@ use crate::build::LOCK_PATH;
 use crate::debian::usrmerge;
 use crate::explain::{Class, Explain};
 use crate::form::{Described, FormError, FormNode, Format, describe, kind_of};
+use crate::layers::WrittenLayer;
 use crate::layout::APP_DIR;
 use crate::lock::{Lock, ReadLockError};
+use crate::platform::Platform;
 use crate::steps::left_out::{LeftOutList, is_left_out_list};
 use crate::steps::recorded_path;
 use crate::tree::Origin;
@@ -113,6 +115,9 @@ pub enum InsideError {
     /// Its lock is not text.
     #[error("the lock inside the artifact is not UTF-8")]
     LockText,
+    /// A layer that is in the store cannot be opened.
+    #[error("cannot open a layer in the store")]
+    Store(#[from] unheck_store::StoreError),
 }
 
 impl Explain for InsideError {
@@ -149,6 +154,26 @@ pub fn look(path: &Path) -> Result<Vec<Inside>, InsideError> {
         .iter()
         .map(|image| look_image(&opened, image))
         .collect()
+}
+
+/// Looks into layers that are not in an artifact yet, the lowest first; their blobs are in the store.
+///
+/// # Errors
+/// [`InsideError`].
+pub(crate) fn look_layers(
+    store: &unheck_store::Store,
+    layers: &[WrittenLayer],
+    platform: Platform,
+) -> Result<Inside, InsideError> {
+    let mut seen = Seen::default();
+    let mut inside = Vec::new();
+    for (number, written) in layers.iter().enumerate() {
+        let blob = store.open_verified(&written.layer.digest)?;
+        let descriptor = written.layer.descriptor();
+        let name = (number, written.name.to_string());
+        inside.push(read(blob, &descriptor, name, &mut seen)?);
+    }
+    Inside::of(seen, inside, platform.to_string())
 }
 
 /// A relocatable artifact as one layer; its list says who brought each file.
@@ -205,17 +230,9 @@ fn look_image(opened: &Opened, image: &OpenedImage) -> Result<Inside, InsideErro
     let mut layers = Vec::new();
     for (number, descriptor) in image.manifest.layers.iter().enumerate() {
         let name = layer_name(image, number);
-        layers.push(read(opened, descriptor, (number, name), &mut seen)?);
+        let blob = opened.blob(descriptor)?;
+        layers.push(read(blob, descriptor, (number, name), &mut seen)?);
     }
-    let lock = match seen.lists.get(LOCK_PATH) {
-        Some(bytes) => {
-            let text = std::str::from_utf8(bytes).map_err(|_| InsideError::LockText)?;
-            Some(Lock::from_text(text, Path::new(LOCK_PATH))?)
-        }
-        None => None,
-    };
-    let left_out = seen.lists.iter().find(|(path, _)| is_left_out_list(path));
-    let left_out = left_out.map(|(_, bytes)| LeftOutList::read(&String::from_utf8_lossy(bytes)));
     let platform = format!("{}/{}", image.platform.os, image.platform.architecture);
     let label = |name: &str| {
         let labels = &image.config.config.labels;
@@ -223,15 +240,10 @@ fn look_image(opened: &Opened, image: &OpenedImage) -> Result<Inside, InsideErro
             .get(&format!("org.opencontainers.image.{name}"))
             .cloned()
     };
-    let files = owned(&seen, lock.as_ref(), &platform);
     Ok(Inside {
-        platform,
         project: label("title"),
         version: label("version"),
-        lock,
-        left_out,
-        layers,
-        files,
+        ..Inside::of(seen, layers, platform)?
     })
 }
 
@@ -326,13 +338,12 @@ pub(crate) fn layer_media_type(
 }
 
 fn read(
-    opened: &Opened,
+    blob: impl Read,
     descriptor: &Descriptor,
     (number, name): (usize, String),
     seen: &mut Seen,
 ) -> Result<InsideLayer, InsideError> {
     let media_type = layer_media_type(descriptor, number)?;
-    let blob = opened.blob(descriptor)?;
     let options = ReadOptions {
         media_type,
         diff_id: None,
@@ -481,6 +492,30 @@ pub(crate) fn source_of_bytecode(path: &TreePath) -> Option<TreePath> {
 }
 
 impl Inside {
+    /// What a walk over all layers saw; no name and version.
+    fn of(seen: Seen, layers: Vec<InsideLayer>, platform: String) -> Result<Self, InsideError> {
+        let lock = match seen.lists.get(LOCK_PATH) {
+            Some(bytes) => {
+                let text = std::str::from_utf8(bytes).map_err(|_| InsideError::LockText)?;
+                Some(Lock::from_text(text, Path::new(LOCK_PATH))?)
+            }
+            None => None,
+        };
+        let left_out = seen.lists.iter().find(|(path, _)| is_left_out_list(path));
+        let left_out =
+            left_out.map(|(_, bytes)| LeftOutList::read(&String::from_utf8_lossy(bytes)));
+        let files = owned(&seen, lock.as_ref(), &platform);
+        Ok(Self {
+            platform,
+            project: None,
+            version: None,
+            lock,
+            left_out,
+            layers,
+            files,
+        })
+    }
+
     /// The path behind `path` once links are followed, inside the artifact; at most 40 (Linux's
     /// `MAXSYMLINKS`).
     pub fn follow(&self, path: &TreePath) -> TreePath {

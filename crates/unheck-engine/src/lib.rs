@@ -39,6 +39,7 @@ pub mod size;
 pub mod steps;
 pub mod tree;
 pub mod verify;
+pub mod vulnerabilities;
 pub mod wheels;
 pub mod why;
 pub mod write;

@@ -4,12 +4,14 @@
 //! description. Knows licences, package URLs, the marks of well-known native libraries, and reads the
 //! bills that wheels bring along (PEP 770). Reads no file, asks no network, has no clock.
 //!
-//! Read [`model::Bom`] first, then [`cyclonedx::document`] and [`spdx_json::document`].
+//! Read [`model::Bom`] first, then [`cyclonedx::document`], [`spdx_json::document`] and [`openvex::document`].
 
 pub mod cyclonedx;
 pub mod licence;
 pub mod merge;
 pub mod model;
+pub mod openvex;
 pub mod purl;
 pub mod spdx_json;
 pub mod vendored;
+pub mod vulnerability;

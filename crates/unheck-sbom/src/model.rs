@@ -6,12 +6,13 @@ use sha1::Digest as _;
 use unheck_base::Digest;
 
 use crate::licence::Licence;
+use crate::vulnerability::Vulnerability;
 
 /// The name of a component in its bill; unique there.
 pub type Id = String;
 
 /// What is in an artifact.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Bom {
     /// The artifact itself.
     pub subject: Component,
@@ -23,6 +24,8 @@ pub struct Bom {
     pub components: BTreeMap<Id, Component>,
     /// What needs what, by id; the subject's is [`SUBJECT`].
     pub edges: BTreeMap<Id, BTreeSet<Id>>,
+    /// Known vulnerabilities of it, sorted; empty where nobody looked.
+    pub vulnerabilities: Vec<Vulnerability>,
 }
 
 /// The id of [`Bom::subject`].

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use unheck_base::Digest;
+
 /// `pkg:pypi/NAME@VERSION`: the name in its normalised form.
 pub fn pypi(name: &str, version: &str) -> String {
     let name = name.to_lowercase().replace('_', "-");
@@ -21,6 +23,24 @@ pub fn deb(name: &str, version: &str, architecture: &str, release: Option<&str>)
     if let Some(release) = release {
         purl.push_str("&distro=debian-");
         purl.push_str(&encoded(release));
+    }
+    purl
+}
+
+/// `pkg:oci/NAME@sha256:…?repository_url=HOST/PATH/NAME` for an image: the name is the last part of its repository.
+pub fn oci(repository: &str, manifest: &Digest, host: Option<&str>) -> String {
+    let name = repository.rsplit('/').next().unwrap_or(repository);
+    // The digest's colon is encoded, because the specification's own examples have it so.
+    let mut purl = format!(
+        "pkg:oci/{}@sha256%3A{}",
+        encoded(&name.to_lowercase()),
+        manifest.hex()
+    );
+    if let Some(host) = host {
+        let url = format!("{host}/{repository}");
+        let parts: Vec<String> = url.split('/').map(encoded).collect();
+        purl.push_str("?repository_url=");
+        purl.push_str(&parts.join("/"));
     }
     purl
 }
@@ -51,7 +71,7 @@ pub fn is_purl(text: &str) -> bool {
 }
 
 /// All but letters, digits and `.-_~:` as `%XX`.
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -80,6 +100,12 @@ mod tests {
             "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12"
         );
         assert_eq!(generic("a b/c", None), "pkg:generic/a%20b%2Fc");
+        let digest = Digest::of(b"");
+        let image = oci("Team/web", &digest, Some("r.example:5000"));
+        assert_eq!(
+            image.replace(&digest.hex(), "HEX"),
+            "pkg:oci/web@sha256%3AHEX?repository_url=r.example:5000/Team/web"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use sha1::Digest as _;
 
 use crate::licence::Licence;
 use crate::model::{self, Bom, Component, FileHash, Kind, SUBJECT};
+use crate::vulnerability::Vulnerability;
 
 /// The media type of such a document.
 pub const MEDIA_TYPE: &str = "application/spdx+json";
@@ -27,7 +28,9 @@ pub fn document(bom: &Bom) -> serde_json::Result<Vec<u8>> {
         writer.names.insert(id, format!("SPDXRef-Package-{number}"));
     }
     for (id, component) in &all {
-        writer.package(id, component);
+        let known = bom.vulnerabilities.iter();
+        let known = known.filter(|one| one.component == *id).map(advisory);
+        writer.package(id, component, known.collect());
     }
     writer.relate(DOCUMENT, "DESCRIBES", &writer.name(SUBJECT));
     for id in bom.components.keys() {
@@ -132,6 +135,8 @@ struct ExternalRef<'a> {
     reference_category: &'static str,
     reference_type: &'static str,
     reference_locator: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -182,12 +187,13 @@ impl<'a> Writer<'a> {
         });
     }
 
-    fn package(&mut self, id: &str, component: &'a Component) {
+    fn package(&mut self, id: &str, component: &'a Component, advisories: Vec<ExternalRef<'a>>) {
         let name = self.name(id);
         let purl = component.purl.as_deref().map(|purl| ExternalRef {
             reference_category: "PACKAGE-MANAGER",
             reference_type: "purl",
             reference_locator: purl,
+            comment: None,
         });
         let archive = component.archive.map(|digest| Checksum {
             algorithm: "SHA256",
@@ -215,7 +221,7 @@ impl<'a> Writer<'a> {
             copyright_text: NOASSERTION,
             summary: component.description.as_deref(),
             comment: comment(component),
-            external_refs: purl.into_iter().collect(),
+            external_refs: purl.into_iter().chain(advisories).collect(),
             primary_package_purpose: match component.kind {
                 Kind::Application => "APPLICATION",
                 Kind::Container => "CONTAINER",
@@ -291,6 +297,26 @@ impl<'a> Writer<'a> {
         };
         self.licences.insert(name.to_owned(), extracted);
         id
+    }
+}
+
+/// A page about a vulnerability, and what is said of it (annex F.2.3, `advisory`).
+fn advisory(one: &Vulnerability) -> ExternalRef<'_> {
+    let why = one
+        .said
+        .justification
+        .map(|why| format!(" ({})", why.name()));
+    let status = one.said.status.name();
+    ExternalRef {
+        reference_category: "SECURITY",
+        reference_type: "advisory",
+        reference_locator: &one.url,
+        comment: Some(format!(
+            "{}: {status}{}: {}",
+            one.id,
+            why.unwrap_or_default(),
+            one.evidence
+        )),
     }
 }
 

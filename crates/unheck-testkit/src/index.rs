@@ -39,6 +39,8 @@ pub struct About {
     pub open: Vec<String>,
     /// Has the JSON of the project alone, and none of its versions.
     pub no_versions: bool,
+    /// Ids of vulnerabilities with another id and the version that repairs them.
+    pub fixed: Vec<(String, String, String)>,
 }
 
 /// What the index says of one file beside its bytes.
@@ -234,11 +236,15 @@ impl Index {
             .iter()
             .map(|user| json!({ "role": "Owner", "user": user }))
             .collect();
-        let open: Vec<Value> = about
+        let open = about
             .open
             .iter()
-            .map(|id| json!({ "id": id, "aliases": [], "fixed_in": [] }))
-            .collect();
+            .map(|id| json!({ "id": id, "aliases": [], "fixed_in": [] }));
+        let fixed = about.fixed.iter();
+        let fixed = fixed.map(
+            |(id, alias, version)| json!({ "id": id, "aliases": [alias], "fixed_in": [version] }),
+        );
+        let open: Vec<Value> = open.chain(fixed).collect();
         let project = json!({
             "info": { "name": name, "version": version.or(newest), "summary": about.summary },
             "ownership": { "organization": null, "roles": roles },

@@ -70,6 +70,11 @@ pub(crate) enum CliError {
         #[source]
         source: unheck_engine::publish::KeyError,
     },
+    /// A key of a signing command is given, and no command.
+    #[error(
+        "`--sign-public-key` and `--sign-key-id` say whose key a signing command has, and there is none"
+    )]
+    NoSignCommand,
     /// A key is given for something that no registry has.
     #[error("`--key` is for images in registries: files carry no attestations")]
     KeyForFile,
@@ -137,6 +142,9 @@ impl Explain for CliError {
                 "make one with `openssl genpkey -algorithm ed25519`, its public half with `openssl pkey -pubout`"
                     .to_owned(),
             ],
+            Self::NoSignCommand => {
+                vec!["name the command, `--sign-command CMD`, or sign with a key file: `--sign-key FILE`".to_owned()]
+            }
             Self::KeyForFile => {
                 vec!["name the image: `unheck verify HOST/NAME:TAG --key FILE`".to_owned()]
             }
@@ -189,7 +197,9 @@ impl Failure {
             self.problems
                 .extend(list.iter().map(|unmet| (unmet.to_string(), causes(unmet))));
         }
-        if let Some(BuildError::Broken(findings)) = error.downcast_ref() {
+        if let Some(BuildError::Broken(findings) | BuildError::Vulnerable(findings)) =
+            error.downcast_ref()
+        {
             self.findings.clone_from(findings);
             // Each finding is shown with its own hint.
             self.hints.clear();

@@ -204,6 +204,8 @@ impl Settings {
                 .unwrap_or_else(|| Compression::default_for(format)),
             tag: args.tag.clone().or_else(|| config.tag.clone()),
             verify: !args.no_verify,
+            dumps: crate::verbs::known::dumps(&args.known, Some(project)),
+            gate: args.vulnerabilities,
         }
     }
 }

@@ -95,6 +95,8 @@ const DOCUMENTS: &[&str] = &[
     "in-toto.io",
     "json-schema.org",
     "keepachangelog.com",
+    "openvex.dev",
+    "osv.dev",
     "packaging.python.org",
     "peps.python.org",
     "refspecs.linuxfoundation.org",

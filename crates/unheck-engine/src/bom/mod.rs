@@ -7,23 +7,26 @@ mod debian;
 mod native;
 mod python;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use rayon::prelude::*;
-use unheck_base::TreePath;
+use unheck_base::{Digest, TreePath};
 use unheck_oci::open::{OpenError, open};
 use unheck_sbom::model::{Bom, Component, FileHash, Kind, SUBJECT};
-use unheck_sbom::{cyclonedx, purl, spdx_json};
+use unheck_sbom::{cyclonedx, openvex, purl, spdx_json};
 
 use crate::explain::{Class, Explain};
 use crate::form::{FormError, Format, kind_of, open_form};
-use crate::inside::{Inside, InsideError, look};
+use crate::inside::{Inside, InsideError, look, look_layers};
+use crate::layers::WrittenLayer;
+use crate::layout::Layout;
 use crate::lock::{Provider, Target};
-use crate::roots::{IndexNode, RootsError, from_image};
+use crate::platform::Platform;
+use crate::roots::{IndexNode, RootsError, from_image, from_layers};
 use crate::session::Session;
+use crate::steps::left_out::LeftOutList;
 use crate::tree::Origin;
 use crate::verify::view::View;
 
@@ -39,35 +42,34 @@ pub enum BillFormat {
     CycloneDx,
     /// SPDX 2.3 JSON.
     Spdx,
+    /// OpenVEX 0.2.0: what is said of known vulnerabilities alone.
+    OpenVex,
+    /// The same as CycloneDX 1.6.
+    CycloneDxVex,
 }
 
 impl BillFormat {
     /// The media type of a bill.
     pub const fn media_type(self) -> &'static str {
         match self {
-            Self::CycloneDx => cyclonedx::MEDIA_TYPE,
+            Self::CycloneDx | Self::CycloneDxVex => cyclonedx::MEDIA_TYPE,
             Self::Spdx => spdx_json::MEDIA_TYPE,
+            Self::OpenVex => openvex::MEDIA_TYPE,
         }
     }
 
-    /// The format that a file's name asks for: SPDX where it ends in `.spdx.json`.
+    /// Whether it tells of vulnerabilities alone.
+    pub const fn is_vex(self) -> bool {
+        matches!(self, Self::OpenVex | Self::CycloneDxVex)
+    }
+
+    /// The format that a file's name asks for: SPDX where it ends in `.spdx.json`, OpenVEX where in `.openvex.json`.
     pub fn of_name(path: &Path) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        match name.ends_with(".spdx.json") || name.ends_with(".spdx") {
-            true => Self::Spdx,
-            false => Self::CycloneDx,
-        }
-    }
-}
-
-impl FromStr for BillFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "cyclonedx" => Ok(Self::CycloneDx),
-            "spdx" => Ok(Self::Spdx),
-            other => Err(format!("`{other}` is neither `cyclonedx` nor `spdx`")),
+        match () {
+            () if name.ends_with(".spdx.json") || name.ends_with(".spdx") => Self::Spdx,
+            () if name.ends_with(".openvex.json") => Self::OpenVex,
+            () => Self::CycloneDx,
         }
     }
 }
@@ -81,6 +83,14 @@ pub struct Bill {
     pub bom: Bom,
     /// What could not be taken over or recognised, one line each.
     pub notes: Vec<String>,
+    /// The digest of the image's manifest, where it is one that was written.
+    pub manifest: Option<Digest>,
+    /// The paths that are code: objects, programs, modules and scripts.
+    pub(crate) code: BTreeSet<String>,
+    /// What trimming left out, where the artifact says so.
+    pub(crate) left_out: Option<LeftOutList>,
+    /// Where modules are, where the artifact has a lock.
+    pub(crate) layout: Option<Layout>,
 }
 
 impl Bill {
@@ -92,6 +102,16 @@ impl Bill {
         let written = match format {
             BillFormat::CycloneDx => cyclonedx::document(&self.bom),
             BillFormat::Spdx => spdx_json::document(&self.bom),
+            BillFormat::CycloneDxVex => cyclonedx::vex(&self.bom),
+            BillFormat::OpenVex => {
+                let product = self
+                    .manifest
+                    .map(|digest| purl::oci(&self.bom.subject.name, &digest, None));
+                let written = openvex::document(&self.bom, product.as_deref());
+                return written
+                    .map_err(BomError::Json)?
+                    .ok_or(BomError::NothingKnown);
+            }
         };
         written.map_err(BomError::Json)
     }
@@ -127,6 +147,9 @@ pub enum BomError {
         #[source]
         source: io::Error,
     },
+    /// There is nothing that a VEX could state.
+    #[error("no vulnerability is known of it, and an OpenVEX document must state something")]
+    NothingKnown,
     /// The bill cannot be written as JSON.
     #[error("cannot write the bill as JSON")]
     Json(#[source] serde_json::Error),
@@ -139,6 +162,7 @@ impl Explain for BomError {
             Self::Form(error) => error.class(),
             Self::Roots(error) => error.class(),
             Self::Open { .. } | Self::Read { .. } => Class::Input,
+            Self::NothingKnown => Class::Verdict,
             Self::Json(_) => Class::Bug,
         }
     }
@@ -148,6 +172,10 @@ impl Explain for BomError {
             Self::Inside(error) => error.hints(),
             Self::Form(error) => error.hints(),
             Self::Roots(error) => error.hints(),
+            Self::NothingKnown => vec![
+                "write a bill instead: `--format cyclonedx`; or name more data: `--osv DUMP`"
+                    .to_owned(),
+            ],
             _ => Vec::new(),
         }
     }
@@ -165,7 +193,7 @@ pub fn bills(session: &Session, path: &Path) -> Result<Vec<Bill>, BomError> {
         let view = View::new(vec![index], vec![form.root.clone()]);
         let bills = insides
             .iter()
-            .map(|inside| bill(inside, &view, Kind::Application));
+            .map(|inside| bill(inside, &view, (Kind::Application, Hashing::All)));
         return bills.collect();
     }
     let failed = |source| BomError::Open {
@@ -177,9 +205,35 @@ pub fn bills(session: &Session, path: &Path) -> Result<Vec<Bill>, BomError> {
     let mut bills = Vec::new();
     for (inside, image) in insides.iter().zip(&images) {
         let roots = from_image(session.store(), &opened, image)?;
-        bills.push(bill(inside, &View::of(&roots)?, Kind::Container)?);
+        let mut bill = bill(inside, &View::of(&roots)?, (Kind::Container, Hashing::All))?;
+        bill.manifest = Some(image.descriptor.digest);
+        bills.push(bill);
     }
     Ok(bills)
+}
+
+/// The bill of layers that are in no artifact yet, without hashes of files: what is judged before it is written.
+///
+/// # Errors
+/// [`BomError`].
+pub(crate) fn bill_of_layers(
+    session: &Session,
+    layers: &[WrittenLayer],
+    platform: Platform,
+) -> Result<Bill, BomError> {
+    let inside = look_layers(session.store(), layers, platform)?;
+    let plain: Vec<_> = layers.iter().map(|written| &written.layer).collect();
+    let view = View::of(&from_layers(session.store(), &plain)?)?;
+    bill(&inside, &view, (Kind::Container, Hashing::None))
+}
+
+/// Whether the files of a bill are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hashing {
+    /// Each has its hashes.
+    All,
+    /// Hashes are those of nothing: only the paths count.
+    None,
 }
 
 /// Everything that the parts of a bill are made from.
@@ -194,7 +248,7 @@ struct Work<'a> {
     notes: Vec<String>,
 }
 
-fn bill(inside: &Inside, view: &View, kind: Kind) -> Result<Bill, BomError> {
+fn bill(inside: &Inside, view: &View, (kind, hashing): (Kind, Hashing)) -> Result<Bill, BomError> {
     let lock = inside.lock.as_ref();
     let target = lock.and_then(|lock| lock.target(inside.platform.parse().ok()?));
     let subject = Component {
@@ -211,7 +265,7 @@ fn bill(inside: &Inside, view: &View, kind: Kind) -> Result<Bill, BomError> {
         inside,
         view,
         target,
-        hashes: hashes(inside, view)?,
+        hashes: hashes(inside, view, hashing)?,
         release: debian::release(view),
         bom: Bom {
             subject,
@@ -219,6 +273,7 @@ fn bill(inside: &Inside, view: &View, kind: Kind) -> Result<Bill, BomError> {
             tool: ("unheck".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             components: BTreeMap::new(),
             edges: BTreeMap::new(),
+            vulnerabilities: Vec::new(),
         },
         notes: Vec::new(),
     };
@@ -231,11 +286,42 @@ fn bill(inside: &Inside, view: &View, kind: Kind) -> Result<Bill, BomError> {
         platform: inside.platform.clone(),
         bom: work.bom,
         notes: work.notes,
+        manifest: None,
+        code: code(inside, view),
+        left_out: inside.left_out.clone(),
+        layout: target.map(|target| Layout::of(&target.interpreter)),
     })
 }
 
+/// Endings of files that are run by somebody else.
+const SCRIPTS: [&str; 12] = [
+    ".py", ".pyc", ".pth", ".so", ".pl", ".pm", ".sh", ".js", ".jar", ".rb", ".lua", ".tcl",
+];
+
+/// The regular files that are code, or could be.
+fn code(inside: &Inside, view: &View) -> BTreeSet<String> {
+    let is_code = |path: &&TreePath| match view.get(path) {
+        Some(IndexNode::File {
+            executable, elf, ..
+        }) => {
+            let name = path.file_name();
+            *executable
+                || elf.is_some()
+                || name.contains(".so.")
+                || SCRIPTS.iter().any(|end| name.ends_with(end))
+        }
+        _ => false,
+    };
+    let paths = inside.files.keys().filter(is_code);
+    paths.map(ToString::to_string).collect()
+}
+
 /// The hashes of every file that is to be seen.
-fn hashes(inside: &Inside, view: &View) -> Result<BTreeMap<TreePath, FileHash>, BomError> {
+fn hashes(
+    inside: &Inside,
+    view: &View,
+    hashing: Hashing,
+) -> Result<BTreeMap<TreePath, FileHash>, BomError> {
     let files: Vec<&TreePath> = inside
         .files
         .iter()
@@ -244,6 +330,13 @@ fn hashes(inside: &Inside, view: &View) -> Result<BTreeMap<TreePath, FileHash>, 
         })
         .map(|(path, _)| path)
         .collect();
+    if hashing == Hashing::None {
+        let nothing = FileHash::of(b"");
+        return Ok(files
+            .into_iter()
+            .map(|path| (path.clone(), nothing))
+            .collect());
+    }
     let hashed = files.into_par_iter().map(|path| {
         let bytes = view.read(path, MAX_FILE).map_err(|source| BomError::Read {
             path: path.to_string(),

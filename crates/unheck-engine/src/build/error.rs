@@ -162,6 +162,15 @@ pub enum BuildError {
     /// It was run, and something does not work.
     #[error("what was built does not work: {} found", if errors(.0) == 1 { "one error".to_owned() } else { format!("{} errors", errors(.0)) })]
     Broken(Vec<Finding>),
+    /// It has vulnerabilities that are to stop it.
+    #[error("what was built has {}, so it was not written", vulnerabilities(.0))]
+    Vulnerable(Vec<Finding>),
+    /// What is known of vulnerabilities cannot be read.
+    #[error("cannot look for known vulnerabilities")]
+    Dump(#[from] crate::vulnerabilities::DumpError),
+    /// What is in it cannot be listed.
+    #[error("cannot list what was built")]
+    Bill(#[from] Box<crate::bom::BomError>),
     /// It is over its budget.
     #[error(transparent)]
     Limits(#[from] Box<crate::limits::LimitsError>),
@@ -211,6 +220,17 @@ fn errors(findings: &[Finding]) -> usize {
         .count()
 }
 
+fn vulnerabilities(findings: &[Finding]) -> String {
+    match errors(findings) {
+        1 => "a known vulnerability at which `vulnerabilities` of `[tool.unheck]` stops".to_owned(),
+        count => {
+            format!(
+                "{count} known vulnerabilities at which `vulnerabilities` of `[tool.unheck]` stops"
+            )
+        }
+    }
+}
+
 impl BuildError {
     fn explain(&self) -> Option<&dyn Explain> {
         Some(match self {
@@ -232,6 +252,8 @@ impl BuildError {
             Self::Verify(error) => &**error,
             Self::Limits(error) => &**error,
             Self::Require(error) => &**error,
+            Self::Dump(error) => error,
+            Self::Bill(error) => &**error,
             Self::Image(error) => error,
             Self::Relocate(error) => &**error,
             Self::Form(error) => error,
@@ -264,7 +286,7 @@ impl Explain for BuildError {
                 SandboxError::Command { .. } => Class::Input,
                 _ => Class::Outside,
             },
-            Self::Broken(_) => Class::Verdict,
+            Self::Broken(_) | Self::Vulnerable(_) => Class::Verdict,
             Self::Store(error) if error.is_no_space() => Class::Limit,
             _ => Class::Outside,
         }

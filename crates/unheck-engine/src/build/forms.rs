@@ -10,6 +10,7 @@ use super::launch::{Start, command_path, description, start, words};
 use super::layers::{Builder, Stepped, add_lists, summary, top_level};
 use super::{Attempt, BuildError, working};
 use crate::assemble::{AppPart, PackReader, add_app};
+use crate::bom::bills;
 use crate::event::Stage;
 use crate::finding::Finding;
 use crate::form::{FORMAT, FormFile, Format, MANIFEST_PATH, Manifest};
@@ -136,7 +137,7 @@ impl FormBuilder<'_> {
     fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let Attempt { request, text, .. } = *self.builder.attempt;
         let text = format!(
-            "form 4\0{}\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{text}",
+            "form 5\0{}\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{text}",
             env!("CARGO_PKG_VERSION"),
             self.builder.target.platform,
             request.trim,
@@ -324,7 +325,7 @@ impl FormBuilder<'_> {
                     source,
                 })?;
             let (directory, linked, mut findings) = stage(beside)?;
-            findings.extend(self.require(directory.path())?);
+            self.held(&mut findings, directory.path())?;
             let written = WrittenForm {
                 path: output.clone(),
                 digest: listed.digest,
@@ -355,6 +356,7 @@ impl FormBuilder<'_> {
         );
         let key = Digest::of(key.as_bytes());
         if let Some(there) = still_there(session.store(), output, &key)? {
+            self.guard(&mut findings, output)?;
             self.hold_limits(there.size, manifest)?;
             return Ok((there, findings));
         }
@@ -369,11 +371,17 @@ impl FormBuilder<'_> {
             });
             findings.extend(working(found.map_err(Box::new)?)?);
         }
-        findings.extend(self.require(staged.path())?);
+        self.held(&mut findings, staged.path())?;
         self.hold_limits(staged.written().size, manifest)?;
         let written = staged.keep()?;
         remember(session.store(), &written, key)?;
         Ok((written, findings))
+    }
+
+    /// Holds what was made against all that the project promises.
+    fn held(&self, findings: &mut Vec<Finding>, made: &Path) -> Result<(), BuildError> {
+        findings.extend(self.require(made)?);
+        self.guard(findings, made)
     }
 
     /// Holds what was made against the targets that the project promises.
@@ -385,6 +393,12 @@ impl FormBuilder<'_> {
             return Ok(Vec::new());
         }
         working(crate::check::require_of(session, project, made).map_err(Box::new)?)
+    }
+
+    /// Holds what was made, or is there already, against known vulnerabilities.
+    fn guard(&self, findings: &mut Vec<Finding>, made: &Path) -> Result<(), BuildError> {
+        let attempt = self.builder.attempt;
+        attempt.guard(findings, || bills(attempt.session, made))
     }
 
     fn hold_limits(&self, size: u64, manifest: &Manifest) -> Result<(), BuildError> {

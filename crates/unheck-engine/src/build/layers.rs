@@ -192,7 +192,7 @@ impl Builder<'_> {
     /// What decides the layers below the app's.
     fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let text = format!(
-            "layers 8\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
+            "layers 9\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
             env!("CARGO_PKG_VERSION"),
             self.target.platform,
             self.attempt.request.trim,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::bom::{Bill, BomError, bill_of_layers};
 use crate::event::{Event, Stage};
 use crate::finding::{Finding, Severity, worst};
 use crate::form::{Format, Libs};
@@ -25,6 +26,7 @@ use crate::sdist::restore;
 use crate::session::Session;
 use crate::steps::imports::profile::Profile;
 use crate::steps::{Bytecode, TrimLevel};
+use crate::vulnerabilities::{self, Basis, Dumps, Gate, Rules, is_told_of, look};
 use crate::write::{Compression, ImageOptions, ImageTarget, Sizes, WrittenImage, write_image};
 
 use layers::Builder;
@@ -80,6 +82,10 @@ pub struct BuildRequest {
     pub tag: Option<String>,
     /// Run what was built before it is written.
     pub verify: bool,
+    /// What is known of vulnerabilities besides what the lock says.
+    pub dumps: Dumps,
+    /// What is done about vulnerabilities, whatever the project configures.
+    pub gate: Option<Gate>,
 }
 
 /// What was built.
@@ -318,6 +324,7 @@ impl Attempt<'_> {
         let mut findings = secrets(self.app);
         let mut platforms = Vec::new();
         let mut targets = Vec::new();
+        let mut shipped = Vec::new();
         // A frozen lock may be for more platforms than are asked for.
         let asked = |target: &&Target| request.lock.platforms.contains(&target.platform);
         for target in self.lock.plan.targets.iter().filter(asked) {
@@ -342,6 +349,7 @@ impl Attempt<'_> {
                 entrypoint: built.entrypoint.clone(),
                 trimmed: built.trimmed.clone(),
             });
+            shipped.push((target.platform, built.layers.clone()));
             targets.push(ImageTarget {
                 platform: target.platform,
                 layers: built.layers,
@@ -352,6 +360,12 @@ impl Attempt<'_> {
         }
         let mut findings = working(findings)?;
         findings.extend(census::findings(self.lock, &self.project.config.allow));
+        self.guard(&mut findings, || {
+            let bills = shipped.iter();
+            bills
+                .map(|(platform, layers)| bill_of_layers(session, layers, *platform))
+                .collect()
+        })?;
         findings.sort();
         let renew = (request.mode == LockMode::Renew).then_some(locked);
         let weights = platforms
@@ -368,6 +382,54 @@ impl Attempt<'_> {
             platforms,
             findings,
         })
+    }
+
+    /// Holds what is to be written against known vulnerabilities, and adds what is to be told. `bills` is asked only
+    /// where something could be found.
+    fn guard(
+        &self,
+        findings: &mut Vec<Finding>,
+        bills: impl FnOnce() -> Result<Vec<Bill>, BomError>,
+    ) -> Result<(), BuildError> {
+        let mut rules = Rules::of(&self.project.config);
+        rules.gate = self.request.gate.unwrap_or(rules.gate);
+        let dumps = &self.request.dumps;
+        let nothing = dumps.is_empty() && !rules.gate.stops() && !is_told_of(self.lock);
+        if rules.gate == Gate::Off || nothing {
+            return Ok(());
+        }
+        let basis = Basis {
+            dumps,
+            lock: Some(self.lock),
+            rules: &rules,
+        };
+        let mut bills = bills().map_err(Box::new)?;
+        let (found, looked) = look(&mut bills, basis)?;
+        let told: Vec<Finding> = found
+            .iter()
+            .flat_map(|found| vulnerabilities::findings(found, rules.gate))
+            .collect();
+        if worst(&told) == Some(Severity::Error) {
+            let mut stops = told;
+            stops.retain(|finding| finding.severity == Severity::Error);
+            stops.dedup();
+            return Err(BuildError::Vulnerable(stops));
+        }
+        // What is told in full is not told in short too.
+        findings.retain(|finding| {
+            let full = |one: &Finding| one.subject.starts_with(&format!("{} ", finding.subject));
+            finding.rule != "vulnerable" || !told.iter().any(full)
+        });
+        findings.extend(told);
+        findings.extend(vulnerabilities::unknown(&looked, rules.gate));
+        let rule = "vulnerabilities-looked-at";
+        findings.push(Finding::new(
+            Severity::Info,
+            rule,
+            "the artifact",
+            looked.line(),
+        ));
+        Ok(())
     }
 
     /// Tells what was found on the way to an artifact that was written.

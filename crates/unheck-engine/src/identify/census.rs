@@ -24,6 +24,9 @@ use crate::session::Session;
 const PARALLEL: usize = 16;
 /// Most owners that are told of one distribution.
 const OWNERS: usize = 10;
+/// Most vulnerabilities, and most ids and versions of one, that are kept of one distribution.
+const ADVISORIES: usize = 500;
+const IDS: usize = 50;
 
 /// What is known of a distribution: `[packages.tool.unheck]` of the lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,34 @@ pub struct About {
     /// Who attests its wheels (PEP 740), where the index offers that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attestations: Vec<Attested>,
+    /// Vulnerabilities that the index knew of this version; `None` where it did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advisories: Option<Advisories>,
+}
+
+/// Vulnerabilities of one version as the index told them one day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Advisories {
+    /// The day on which the index was asked.
+    pub asked: String,
+    /// What it knew.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Advisory>,
+}
+
+/// One vulnerability as an index tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Advisory {
+    /// Its id.
+    pub id: String,
+    /// Its other ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Versions that repair it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fixed_in: Vec<String>,
 }
 
 /// Asks the index about each package and writes it down. What an earlier lock says of the same version and
@@ -220,6 +251,23 @@ fn describe(name: &str, page: Option<&Page>, project: Option<&Project>, now: i64
         since: page.and_then(Page::uploads).map(|(first, _)| date(first)),
         warnings,
         attestations: Vec::new(),
+        advisories: project.map(|project| advisories(project, now)),
+    }
+}
+
+fn advisories(project: &Project, now: i64) -> Advisories {
+    let texts = |list: &[String]| list.iter().take(IDS).map(|text| printable(text)).collect();
+    let known = project.vulnerabilities.iter().take(ADVISORIES);
+    let now = jiff::Timestamp::from_second(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    Advisories {
+        asked: now.strftime("%Y-%m-%d").to_string(),
+        known: known
+            .map(|one| Advisory {
+                id: printable(&one.id),
+                aliases: texts(&one.aliases),
+                fixed_in: texts(&one.fixed_in),
+            })
+            .collect(),
     }
 }
 

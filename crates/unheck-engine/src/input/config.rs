@@ -75,6 +75,16 @@ pub struct Config {
     pub allow: BTreeMap<String, String>,
     /// What the artifact must not exceed.
     pub limits: crate::limits::Limits,
+    /// What is done about known vulnerabilities, such as `fail:high`.
+    pub vulnerabilities: Option<crate::vulnerabilities::Gate>,
+    /// OSV exports, relative to the project.
+    pub osv: Vec<PathBuf>,
+    /// What is stated of vulnerabilities, by `ID` or `NAME:ID`.
+    pub vex: BTreeMap<String, crate::vulnerabilities::VexRow>,
+    /// A command that signs provenance instead of a key file; see `docs/registry.md`.
+    pub sign_command: Option<String>,
+    /// The public key of that command, relative to the project.
+    pub sign_public_key: Option<PathBuf>,
     /// Where artifacts are deployed, by name; see `docs/deploy.md`.
     pub targets: BTreeMap<String, unheck_deploy::TargetConfig>,
 }

@@ -153,7 +153,7 @@ fn is_reference(word: &str) -> bool {
 
 /// Words of a command line with the quoting of POSIX sh, without expansions; `None` when a
 /// quote stays open.
-fn split_words(text: &str) -> Option<Vec<String>> {
+pub(crate) fn split_words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

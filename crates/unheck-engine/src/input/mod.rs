@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::explain::{Class, Explain};
 
 pub use config::{Config, Mirrors, Standalone};
+pub(crate) use entry::split_words;
 pub use entry::{Entry, EntryError};
 pub use files::{AppFile, AppFileKind, AppFiles, AppFilesError, app_files};
 pub use stale::{LockOptions, inputs_digest};

@@ -9,21 +9,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Value, json};
-use unheck_attest::dsse::{self, SigningKey, VerifyingKey};
+use unheck_attest::dsse::{self, VerifyingKey};
 use unheck_attest::statement::{self, Input, PROVENANCE, Provenance};
 use unheck_base::Digest;
 use unheck_oci::image::Descriptor;
 use unheck_oci::open::{Opened, OpenedImage};
 use unheck_registry::referrers::Artifact;
 use unheck_registry::{Access, Client, Purpose, Reference};
-use unheck_sbom::purl;
+use unheck_sbom::{openvex, purl};
 
-use super::{PublishError, client, pull, tell};
-use crate::bom::{BillFormat, bills};
+use super::{PublishError, Signer, client, pull, tell};
+use crate::bom::{Bill, BillFormat, bills};
 use crate::finding::{Finding, Severity};
 use crate::inside::look;
 use crate::lock::{Lock, Target};
 use crate::session::Session;
+use crate::vulnerabilities::{self, Basis};
 
 /// The annotation by which a statement is found without being read.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
@@ -33,13 +34,16 @@ pub(super) struct Attachment {
     subject: Descriptor,
     bill: Artifact,
     provenance: Provenance,
+    /// The bill with what is said of known vulnerabilities, where there are any.
+    judged: Option<Bill>,
 }
 
-/// Makes the bills and the provenance of every platform; nothing for an image without a lock.
+/// Makes the bills and the provenance of every platform; nothing for an image without a lock. The bills name no
+/// vulnerabilities: what is known of these changes, and the bill of an image does not.
 pub(super) fn prepare(
     session: &Session,
     artifact: &Path,
-    opened: &Opened,
+    (opened, basis): (&Opened, Option<Basis<'_>>),
 ) -> Result<Vec<Attachment>, PublishError> {
     let failed = |source| PublishError::Open {
         path: artifact.to_owned(),
@@ -51,8 +55,13 @@ pub(super) fn prepare(
         return Ok(Vec::new());
     }
     let bills = bills(session, artifact).map_err(Box::new)?;
+    let mut judged = bills.clone();
+    if let Some(basis) = basis {
+        vulnerabilities::look(&mut judged, basis)?;
+    }
     let mut attachments = Vec::new();
-    for ((image, inside), bill) in images.iter().zip(&insides).zip(&bills) {
+    let all = images.iter().zip(&insides).zip(&bills).zip(judged);
+    for (((image, inside), bill), judged) in all {
         let Some(lock) = &inside.lock else {
             continue;
         };
@@ -67,43 +76,89 @@ pub(super) fn prepare(
                 annotations: BTreeMap::new(),
             },
             provenance: provenance(image, lock, &inside.platform),
+            judged: Some(judged).filter(|judged| !judged.bom.vulnerabilities.is_empty()),
         });
     }
     Ok(attachments)
 }
 
 impl Attachment {
-    /// Puts both beside the image in one repository.
+    /// All that is put beside the image in one repository, signed where somebody signs.
+    pub(super) fn artifacts(
+        &self,
+        client: &Client,
+        signer: Option<&Signer>,
+    ) -> Result<Vec<Artifact>, PublishError> {
+        let mut provenance = self.provenance.clone();
+        provenance.name = client.repository().to_string();
+        let statement = provenance.statement().map_err(PublishError::Statement)?;
+        let mut artifacts = vec![self.bill.clone(), artifact(PROVENANCE, statement, signer)?];
+        artifacts.extend(self.vex(client, signer)?);
+        Ok(artifacts)
+    }
+
+    /// Puts them there.
     pub(super) fn attach(
         &self,
         session: &Session,
         client: &Client,
-        key: Option<&SigningKey>,
+        artifacts: &[Artifact],
     ) -> Result<(), PublishError> {
         let heard = |progress: unheck_registry::Progress<'_>| tell(session, progress);
-        let mut provenance = self.provenance.clone();
-        provenance.name = client.repository().to_string();
-        let statement = provenance.statement().map_err(PublishError::Statement)?;
-        let (media_type, bytes) = match key {
-            Some(key) => (
-                dsse::MEDIA_TYPE,
-                key.sign(statement::MEDIA_TYPE, &statement)?,
-            ),
-            None => (statement::MEDIA_TYPE, statement),
-        };
-        let said = Artifact {
-            artifact_type: media_type.to_owned(),
-            bytes,
-            media_type: media_type.to_owned(),
-            annotations: [(PREDICATE_TYPE.to_owned(), PROVENANCE.to_owned())].into(),
-        };
-        for artifact in [&self.bill, &said] {
+        for artifact in artifacts {
             session
                 .net
                 .block_on(client.attach(&self.subject, artifact, &heard))?;
         }
         Ok(())
     }
+
+    /// What is said of known vulnerabilities, as the predicate of a statement about the image (OpenVEX, `ATTESTING.md`).
+    fn vex(
+        &self,
+        client: &Client,
+        signer: Option<&Signer>,
+    ) -> Result<Option<Artifact>, PublishError> {
+        let Some(bill) = &self.judged else {
+            return Ok(None);
+        };
+        let repository = client.repository();
+        let image = purl::oci(
+            repository.name(),
+            &self.subject.digest,
+            Some(repository.host()),
+        );
+        let vex = openvex::document(&bill.bom, Some(&image)).map_err(PublishError::Statement)?;
+        let Some(vex) = vex else {
+            return Ok(None);
+        };
+        let predicate = serde_json::from_slice(&vex).map_err(PublishError::Statement)?;
+        let about = (image.as_str(), &self.subject.digest);
+        let statement = statement::around(about, openvex::CONTEXT, predicate);
+        let statement = statement.map_err(PublishError::Statement)?;
+        Ok(Some(artifact(openvex::CONTEXT, statement, signer)?))
+    }
+}
+
+/// A statement to be attached, in an envelope where somebody signs.
+fn artifact(
+    predicate: &str,
+    statement: Vec<u8>,
+    signer: Option<&Signer>,
+) -> Result<Artifact, PublishError> {
+    let (media_type, bytes) = match signer {
+        Some(signer) => {
+            let signed = signer.sign(statement::MEDIA_TYPE, &statement);
+            (dsse::MEDIA_TYPE, signed.map_err(Box::new)?)
+        }
+        None => (statement::MEDIA_TYPE, statement),
+    };
+    Ok(Artifact {
+        artifact_type: media_type.to_owned(),
+        bytes,
+        media_type: media_type.to_owned(),
+        annotations: [(PREDICATE_TYPE.to_owned(), predicate.to_owned())].into(),
+    })
 }
 
 /// How an image came to be, by its own lock and config.
@@ -195,7 +250,7 @@ pub fn check(
     let opened = unheck_oci::open::open(&path).map_err(failed)?;
     let client = client(session, access, reference.repository(), Purpose::Pull)?;
     let mut findings = Vec::new();
-    for expected in prepare(session, &path, &opened)? {
+    for expected in prepare(session, &path, (&opened, None))? {
         let looker = Looker {
             session,
             client: &client,
@@ -274,7 +329,7 @@ impl Looker<'_> {
         if envelopes.is_empty() {
             let evidence = "no signed provenance is attached";
             let finding = self.finding(Severity::Error, "attestation-missing", evidence);
-            return Ok(finding.with_hint("push it with `--sign-key FILE`"));
+            return Ok(finding.with_hint("push it with `--sign-key FILE` or `--sign-command CMD`"));
         }
         let evidence = reasons.into_iter().collect::<Vec<_>>().join("; ");
         Ok(self.finding(Severity::Error, "attestation-refused", &evidence))

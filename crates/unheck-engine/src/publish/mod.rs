@@ -5,6 +5,7 @@
 mod attach;
 mod pull;
 mod push;
+mod sign;
 
 use std::path::PathBuf;
 
@@ -22,7 +23,8 @@ use crate::session::Session;
 
 pub use attach::check;
 pub use pull::{Pulled, WrittenPull, pull, save};
-pub use push::{Attach, PushedImage, push};
+pub use push::{Attach, PushedImage, Saying, push};
+pub use sign::{SignCommand, SignCommandError, Signer};
 pub use unheck_attest::dsse::{KeyError, SigningKey, VerifyingKey};
 pub use unheck_registry::{Reference, reference::ReferenceError};
 
@@ -80,9 +82,12 @@ pub enum PublishError {
     /// A statement cannot be written as JSON.
     #[error("cannot write the provenance as JSON")]
     Statement(#[source] serde_json::Error),
-    /// The key does not sign.
-    #[error("cannot sign the provenance")]
-    Sign(#[from] unheck_attest::dsse::SignError),
+    /// The key or the program does not sign.
+    #[error("cannot sign what is attached")]
+    Sign(#[from] Box<SignCommandError>),
+    /// What is known of vulnerabilities cannot be read.
+    #[error("cannot look for known vulnerabilities")]
+    Dump(#[from] crate::vulnerabilities::DumpError),
     /// What was pulled cannot be written.
     #[error("cannot write the image")]
     Write(#[from] WriteError),
@@ -99,6 +104,8 @@ impl Explain for PublishError {
             Self::Net(error) => error.class(),
             Self::Bill(error) => error.class(),
             Self::Inside(error) => error.class(),
+            Self::Sign(error) => error.class(),
+            Self::Dump(error) => error.class(),
             Self::Statement(_) => Class::Bug,
             Self::Store(error) if error.is_no_space() => Class::Limit,
             Self::Store(_) => Class::Outside,
@@ -117,6 +124,8 @@ impl Explain for PublishError {
             Self::Net(error) => error.hints(),
             Self::Bill(error) => error.hints(),
             Self::Inside(error) => error.hints(),
+            Self::Sign(error) => error.hints(),
+            Self::Dump(error) => error.hints(),
             Self::NoImage { .. } => {
                 vec!["build an image: `unheck build --format image`".to_owned()]
             }

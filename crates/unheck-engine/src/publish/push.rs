@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use unheck_attest::dsse::SigningKey;
 use unheck_base::Digest;
 use unheck_oci::image::{BlobKind, Descriptor, Index, Manifest};
 use unheck_oci::open::{MAX_DEPTH, MAX_DOCUMENT, MAX_DOCUMENTS, OpenError, Opened, Place, open};
@@ -13,9 +12,10 @@ use unheck_registry::{Access, Blob, Client, Content, Document, Purpose, Referenc
 use unheck_store::Store;
 
 use super::attach::{Attachment, prepare};
-use super::{PublishError, client, tell};
+use super::{PublishError, Signer, client, tell};
 use crate::form::{Format, kind_of};
 use crate::session::Session;
+use crate::vulnerabilities::Basis;
 
 /// Blobs below this size in bytes are sent again rather than remembered.
 const WORTH_MOUNTING: u64 = 64 << 10;
@@ -45,8 +45,17 @@ struct Known(BTreeMap<Digest, Vec<String>>);
 pub enum Attach<'a> {
     /// Nothing.
     Nothing,
-    /// Bill of materials and provenance, signed where there is a key.
-    Said(Option<&'a SigningKey>),
+    /// Bill of materials and provenance, and what is said of known vulnerabilities.
+    Said(Saying<'a>),
+}
+
+/// What is said about an image.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Saying<'a> {
+    /// Who signs, where anybody does.
+    pub signer: Option<&'a Signer>,
+    /// What is known of vulnerabilities, where it was asked for.
+    pub basis: Option<Basis<'a>>,
 }
 
 /// Pushes the image at `artifact` to each reference; references of one repository share one push.
@@ -87,16 +96,22 @@ pub fn push(
         let tags = places.entry(reference.repository()).or_default();
         tags.extend(reference.tag_to_set());
     }
-    let (said, key): (Vec<Attachment>, _) = match attach {
+    let (said, signer): (Vec<Attachment>, _) = match attach {
         Attach::Nothing => (Vec::new(), None),
-        Attach::Said(key) => (prepare(session, artifact, &opened)?, key),
+        Attach::Said(saying) => {
+            let said = prepare(session, artifact, (&opened, saying.basis))?;
+            (said, saying.signer)
+        }
     };
     let mut pushed = Vec::new();
     for (repository, tags) in places {
         let client = client(session, access, repository, Purpose::Push)?;
+        // Signed first: an image that cannot be signed is not pushed without.
+        let signed = said.iter().map(|one| one.artifacts(&client, signer));
+        let signed = signed.collect::<Result<Vec<_>, _>>()?;
         pushed.push(push_one(session, &client, &whole, &tags)?);
-        for attachment in &said {
-            attachment.attach(session, &client, key)?;
+        for (attachment, artifacts) in said.iter().zip(&signed) {
+            attachment.attach(session, &client, artifacts)?;
         }
     }
     Ok(pushed)

@@ -14,7 +14,7 @@ fn an_unknown_key_is_shown_with_its_place() {
       |
     6 | suit = 'trixie'
       | ^^^^
-    unknown field `suit`, expected one of `suite`, `python`, `platforms`, `standalone`, `prefix`, `entry`, `extras`, `groups`, `debs`, `include`, `exclude`, `env`, `build-env`, `builds`, `labels`, `expose`, `require`, `format`, `libs`, `trim`, `keep`, `leave-out`, `bytecode`, `compression`, `tag`, `mirrors`, `keyring`, `kit`, `attestation-root`, `allow`, `limits`, `targets`
+    unknown field `suit`, expected one of `suite`, `python`, `platforms`, `standalone`, `prefix`, `entry`, `extras`, `groups`, `debs`, `include`, `exclude`, `env`, `build-env`, `builds`, `labels`, `expose`, `require`, `format`, `libs`, `trim`, `keep`, `leave-out`, `bytecode`, `compression`, `tag`, `mirrors`, `keyring`, `kit`, `attestation-root`, `allow`, `limits`, `vulnerabilities`, `osv`, `vex`, `sign-command`, `sign-public-key`, `targets`
     ");
     fixture.write(
         "pyproject.toml",

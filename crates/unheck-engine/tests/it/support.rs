@@ -176,6 +176,8 @@ impl Run {
             compression: self.compression.parse().unwrap(),
             tag: None,
             verify: false,
+            dumps: unheck_engine::vulnerabilities::Dumps::default(),
+            gate: None,
         }
     }
 

@@ -20,6 +20,7 @@ fn bill() -> Bom {
         tool: ("unheck".into(), "0.1.0".into()),
         components: BTreeMap::new(),
         edges: BTreeMap::new(),
+        vulnerabilities: Vec::new(),
     };
     let wheel = bom.add(
         "pkg:pypi/demo@1.0",

@@ -169,9 +169,59 @@ pub(crate) struct AttachArgs {
     /// Push the image alone, without bill of materials and provenance
     #[arg(long, env = "UNHECK_NO_ATTACH", value_parser = BoolishValueParser::new(), conflicts_with = "sign_key")]
     pub(crate) no_attach: bool,
-    /// Sign the provenance with this key: Ed25519 or P-256, PKCS #8 in PEM
+    /// Sign what is attached with this key: Ed25519 or P-256, PKCS #8 in PEM
     #[arg(long, env = "UNHECK_SIGN_KEY", value_name = "FILE")]
     pub(crate) sign_key: Option<PathBuf>,
+    /// Sign it with this program, which gets the bytes on standard input and answers the signature, raw or in base64
+    #[arg(
+        long,
+        env = "UNHECK_SIGN_COMMAND",
+        value_name = "COMMAND",
+        conflicts_with_all = ["sign_key", "no_attach"]
+    )]
+    pub(crate) sign_command: Option<String>,
+    /// The public key of `--sign-command`: what it answers must be a signature of it
+    #[arg(
+        long,
+        env = "UNHECK_SIGN_PUBLIC_KEY",
+        value_name = "FILE",
+        conflicts_with = "sign_key"
+    )]
+    pub(crate) sign_public_key: Option<PathBuf>,
+    /// What the key of `--sign-command` is called, where its public key is not given
+    #[arg(
+        long,
+        env = "UNHECK_SIGN_KEY_ID",
+        value_name = "ID",
+        conflicts_with_all = ["sign_key", "sign_public_key"]
+    )]
+    pub(crate) sign_key_id: Option<String>,
+}
+
+/// What is known of vulnerabilities.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Vulnerabilities")]
+pub(crate) struct KnownArgs {
+    /// An OSV export: `all.zip` of an ecosystem, or a directory of records and archives
+    #[arg(
+        long,
+        env = "UNHECK_OSV",
+        value_delimiter = ',',
+        value_name = "DIR|ZIP"
+    )]
+    pub(crate) osv: Vec<PathBuf>,
+}
+
+/// What is known of the vulnerabilities of an artifact.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Vulnerabilities")]
+pub(crate) struct KnownOfArgs {
+    /// Exports.
+    #[command(flatten)]
+    pub(crate) known: KnownArgs,
+    /// The project that it was built from: what its lock was told by the index, and `vex` and `allow` of its configuration
+    #[arg(long, env = "UNHECK_PROJECT", value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
 }
 
 /// Who provides the interpreter.

@@ -13,10 +13,12 @@ use unheck_engine::bom::BillFormat;
 use unheck_engine::platform::Platform;
 use unheck_engine::publish::Reference;
 use unheck_engine::steps::{Bytecode, TrimLevel};
+use unheck_engine::vulnerabilities::Gate;
 use unheck_engine::write::Compression;
 
 pub(crate) use choices::{
-    AttachArgs, Choices, DebianArgs, FormatArg, IndexArgs, KitArgs, LibsArg, RegistryArgs,
+    AttachArgs, Choices, DebianArgs, FormatArg, IndexArgs, KitArgs, KnownArgs, KnownOfArgs, LibsArg,
+    RegistryArgs,
 };
 
 /// Takes Python deployment out of heck.
@@ -56,8 +58,11 @@ pub(crate) enum Verb {
     /// Check what was built: libraries complete, every import works, the entry point starts
     #[command(after_help = "Example: unheck verify web.oci.tar")]
     Verify(VerifyArgs),
-    /// Say whether what was built runs on a distribution, a machine or an image, and what is missing
-    #[command(after_help = "Example: unheck check web.oci.tar --on debian:12,rhel:9,alpine:3.20")]
+    /// Say whether what was built runs on a distribution, a machine or an image, and what is missing; or which known
+    /// vulnerabilities it has
+    #[command(
+        after_help = "Example: unheck check web.oci.tar --on debian:12,rhel:9,alpine:3.20\nExample: unheck check web.oci.tar --osv all.zip"
+    )]
     Check(CheckArgs),
     /// Say why a file, distribution, Debian package or library is in what was built
     #[command(after_help = "Example: unheck why media.oci.tar libGL.so.1")]
@@ -265,6 +270,18 @@ pub(crate) struct BuildArgs {
     /// Take the lock as it is
     #[arg(long, env = "UNHECK_FROZEN", value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub(crate) frozen: bool,
+    /// What known vulnerabilities do: `off`, `warn:LEVEL` or `fail:LEVEL`, from `critical`, `high`, `medium`, `low` or
+    /// `any` on [default: warn:any]
+    #[arg(
+        long,
+        env = "UNHECK_VULNERABILITIES",
+        value_name = "GATE",
+        help_heading = "Vulnerabilities"
+    )]
+    pub(crate) vulnerabilities: Option<Gate>,
+    /// What is known of vulnerabilities.
+    #[command(flatten)]
+    pub(crate) known: KnownArgs,
     /// How registries are spoken to.
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
@@ -377,13 +394,26 @@ pub(crate) struct CheckArgs {
     /// What `unheck build` made, or a registry reference with its host
     #[arg(required_unless_present_any = ["capture", "list"])]
     pub(crate) artifact: Option<PathBuf>,
+    /// What is known of vulnerabilities: where no target is named, they are looked for.
+    #[command(flatten)]
+    pub(crate) known: KnownOfArgs,
+    /// Which vulnerabilities make the answer no: `fail:LEVEL`, from `critical`, `high`, `medium`, `low` or `any` on
+    /// [default: that of `--project`, else fail:any]
+    #[arg(
+        long,
+        env = "UNHECK_VULNERABILITIES",
+        value_name = "GATE",
+        help_heading = "Vulnerabilities"
+    )]
+    pub(crate) vulnerabilities: Option<Gate>,
     /// Where it is to run: a name such as `debian:12` (see `--list`), a captured profile `*.toml`, an image or a root directory
     #[arg(
         long,
         env = "UNHECK_ON",
         value_delimiter = ',',
         value_name = "TARGET",
-        required_unless_present_any = ["capture", "list"]
+        required_unless_present_any = ["capture", "list", "osv", "project"],
+        conflicts_with = "osv"
     )]
     pub(crate) on: Vec<String>,
     /// Judge it as if it were built so [default: as it is]
@@ -460,6 +490,10 @@ pub(crate) enum BillArg {
     Cyclonedx,
     /// SPDX 2.3 JSON
     Spdx,
+    /// OpenVEX 0.2.0: what is said of known vulnerabilities alone
+    Openvex,
+    /// The same as CycloneDX 1.6, which points into the bill
+    CyclonedxVex,
 }
 
 impl From<BillArg> for BillFormat {
@@ -467,6 +501,8 @@ impl From<BillArg> for BillFormat {
         match format {
             BillArg::Cyclonedx => Self::CycloneDx,
             BillArg::Spdx => Self::Spdx,
+            BillArg::Openvex => Self::OpenVex,
+            BillArg::CyclonedxVex => Self::CycloneDxVex,
         }
     }
 }
@@ -476,7 +512,8 @@ impl From<BillArg> for BillFormat {
 pub(crate) struct SbomArgs {
     /// What `unheck build` made, or a registry reference with its host
     pub(crate) artifact: PathBuf,
-    /// In which format [default: SPDX where the output ends in `.spdx.json`, else CycloneDX]
+    /// In which format [default: SPDX where the output ends in `.spdx.json`, OpenVEX where in `.openvex.json`, else
+    /// CycloneDX]
     #[arg(long, env = "UNHECK_FORMAT", value_enum)]
     pub(crate) format: Option<BillArg>,
     /// Where it goes [default: standard output]
@@ -485,6 +522,9 @@ pub(crate) struct SbomArgs {
     /// Which image of several
     #[arg(long, env = "UNHECK_RUN_PLATFORM", value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,
+    /// What is known of vulnerabilities.
+    #[command(flatten)]
+    pub(crate) known: KnownOfArgs,
     /// How registries are spoken to.
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
@@ -504,6 +544,9 @@ pub(crate) struct PushArgs {
     /// What is put beside the image.
     #[command(flatten)]
     pub(crate) attach: AttachArgs,
+    /// What is known of vulnerabilities: what is said of them is put beside the image too.
+    #[command(flatten)]
+    pub(crate) known: KnownOfArgs,
 }
 
 /// `unheck pull`.

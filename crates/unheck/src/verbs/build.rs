@@ -14,6 +14,7 @@ use unheck_engine::publish::{PublishError, PushedImage};
 use unheck_engine::steps::TrimLevel;
 use unheck_engine::write::Sizes;
 
+use super::known::Known;
 use super::lock::{TargetJson, say, targets};
 use super::push::{What, push_to, references, say as say_pushed};
 use super::sbom::write_beside;
@@ -109,8 +110,10 @@ pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Box<Fa
     if context.ui.verbose {
         context.ui.say(&opened.progress.times());
     }
+    let known = Known::of_build(&opened.project, request.dumps.clone())?;
     if let Some(output) = &args.sbom {
-        write_beside(&opened.session, &built.image.path, output, context.ui)?;
+        let made = (built.image.path.as_path(), &known);
+        write_beside(&opened.session, made, output, context.ui)?;
     }
     let mut text = built.image.path.display().to_string();
     let mut pushed = Vec::new();
@@ -120,6 +123,8 @@ pub(super) fn build(args: &BuildArgs, context: Context<'_>) -> Result<u8, Box<Fa
             references: &args.push,
             registry: &args.registry,
             attach: &args.attach,
+            known: &known,
+            project: Some(&opened.project),
         };
         let done = push_to(&opened.session, what, context);
         opened.progress.finish();

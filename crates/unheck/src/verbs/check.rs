@@ -60,6 +60,9 @@ pub(super) fn check(args: &CheckArgs, context: Context<'_>) -> Result<u8, Box<Fa
         return capture(path, args, context);
     }
     let named = args.artifact.clone().unwrap_or_default();
+    if args.on.is_empty() {
+        return super::known::check(args, &named, context);
+    }
     let artifact = crate::open::artifact(&named, &args.registry, context)?;
     let progress = context.ui.progress();
     let session = crate::open::with_debian(

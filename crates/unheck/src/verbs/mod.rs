@@ -7,6 +7,7 @@ mod completions;
 mod deploy;
 mod export;
 mod identify;
+pub(crate) mod known;
 mod lock;
 mod prune;
 mod pull;

@@ -4,15 +4,19 @@ use std::path::Path;
 
 use serde::Serialize;
 use unheck_engine::event::Stage;
-use unheck_engine::publish::{Attach, PushedImage, Reference, SigningKey, push as send};
+use unheck_engine::input::{self, Project};
+use unheck_engine::publish::{
+    Attach, PushedImage, Reference, Saying, SignCommand, Signer, SigningKey, push as send,
+};
 use unheck_engine::session::Session;
 
 use super::Context;
+use super::known::Known;
 use crate::cli::{AttachArgs, PushArgs, RegistryArgs};
 use crate::exit;
 use crate::failure::{CliError, Failure};
 use crate::settings::Cache;
-use crate::ui::{Ui, bytes};
+use crate::ui::{Ui, bytes, clean};
 
 /// `schemas/push.json`.
 #[derive(Serialize)]
@@ -21,6 +25,8 @@ struct PushJson<'a> {
 }
 
 pub(super) fn push(args: &PushArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
+    let known = Known::of(&args.known)?;
+    let project = args.known.project.as_deref().map(input::read).transpose()?;
     let artifact = crate::open::artifact(&args.artifact, &args.registry, context)?;
     let cache = Cache::find(context.common, context.surroundings)?;
     let progress = context.ui.progress();
@@ -35,6 +41,8 @@ pub(super) fn push(args: &PushArgs, context: Context<'_>) -> Result<u8, Box<Fail
         references: &args.references,
         registry: &args.registry,
         attach: &args.attach,
+        known: &known,
+        project: project.as_ref(),
     };
     let pushed = push_to(&session, what, context);
     progress.finish();
@@ -53,6 +61,9 @@ pub(super) struct What<'a> {
     pub(super) references: &'a [Reference],
     pub(super) registry: &'a RegistryArgs,
     pub(super) attach: &'a AttachArgs,
+    pub(super) known: &'a Known,
+    /// Whose configuration counts where flags say nothing.
+    pub(super) project: Option<&'a Project>,
 }
 
 /// Pushes a written image, for `push` and `build --push`.
@@ -62,21 +73,56 @@ pub(super) fn push_to(
     context: Context<'_>,
 ) -> Result<Vec<PushedImage>, Box<Failure>> {
     let access = crate::open::access(what.registry, context.surroundings)?;
-    let key = what
-        .attach
-        .sign_key
-        .as_deref()
-        .map(signing_key)
-        .transpose()?;
+    let signer = signer(what.attach, what.project)?;
     let attach = match what.attach.no_attach {
         true => Attach::Nothing,
-        false => Attach::Said(key.as_ref()),
+        false => Attach::Said(Saying {
+            signer: signer.as_ref(),
+            basis: what.known.basis(),
+        }),
     };
+    if let Attach::Said(Saying {
+        signer: Some(Signer::Command(command)),
+        ..
+    }) = attach
+    {
+        context.ui.say(&clean(&format!(
+            "signing with the command `{}`",
+            command.program()
+        )));
+    }
     let names: Vec<String> = what.references.iter().map(ToString::to_string).collect();
     let pushed = session.stage(Stage::Push, &names.join(", "), || {
         send(session, &access, what.artifact, what.references, attach)
     });
     Ok(pushed?)
+}
+
+/// Who signs: a flag's key or command, else the command that the project configures.
+fn signer(args: &AttachArgs, project: Option<&Project>) -> Result<Option<Signer>, Box<Failure>> {
+    if let Some(path) = &args.sign_key {
+        return Ok(Some(Signer::Key(signing_key(path)?)));
+    }
+    let configured = project.and_then(|project| {
+        let public = project.config.sign_public_key.as_ref();
+        let command = project.config.sign_command.as_ref()?;
+        Some((command, public.map(|path| project.root.join(path))))
+    });
+    let (text, public) = match (&args.sign_command, configured) {
+        (Some(text), _) => (text, args.sign_public_key.clone()),
+        (None, Some((text, public))) => (text, args.sign_public_key.clone().or(public)),
+        (None, None) if args.sign_public_key.is_some() || args.sign_key_id.is_some() => {
+            return Err(CliError::NoSignCommand.into());
+        }
+        (None, None) => return Ok(None),
+    };
+    let mut command = SignCommand::parse(text)?;
+    command.public = public
+        .as_deref()
+        .map(super::verify::verifying_key)
+        .transpose()?;
+    command.key_id.clone_from(&args.sign_key_id);
+    Ok(Some(Signer::Command(command)))
 }
 
 fn signing_key(path: &Path) -> Result<SigningKey, CliError> {

@@ -10,6 +10,7 @@ use unheck_engine::platform::Platform;
 use unheck_engine::session::Session;
 
 use super::Context;
+use super::known::Known;
 use crate::cli::SbomArgs;
 use crate::exit;
 use crate::failure::Failure;
@@ -23,6 +24,7 @@ struct SbomJson<'a> {
     platform: &'a str,
     media_type: &'static str,
     components: usize,
+    vulnerabilities: usize,
     notes: &'a [String],
 }
 
@@ -39,6 +41,9 @@ enum SbomError {
     /// A bill is about one platform.
     #[error("the artifact is for several platforms, a bill is about one: {available}")]
     Several { available: String },
+    /// What is known of vulnerabilities is not given.
+    #[error("a VEX states what is known of vulnerabilities, and nothing names any")]
+    NothingAsked,
     /// There is none for it.
     #[error("the artifact is not for `{wanted}`, only for {available}")]
     NoPlatform { wanted: Platform, available: String },
@@ -61,6 +66,12 @@ impl Explain for SbomError {
             Self::Several { .. } => {
                 vec!["choose one: `unheck sbom ARTIFACT --platform linux/amd64`".to_owned()]
             }
+            Self::NothingAsked => {
+                vec![
+                    "name an OSV export, `--osv DUMP`, or the project with its lock, `--project .`"
+                        .to_owned(),
+                ]
+            }
             Self::NoPlatform { .. } => Vec::new(),
         }
     }
@@ -79,12 +90,18 @@ pub(super) fn sbom(args: &SbomArgs, context: Context<'_>) -> Result<u8, Box<Fail
     let of_name = args.output.as_deref().map(BillFormat::of_name);
     let format = args.format.map(BillFormat::from).or(of_name);
     let format = format.unwrap_or(BillFormat::CycloneDx);
+    let known = Known::of(&args.known)?;
+    if format.is_vex() && known.basis().is_none() {
+        return Err(SbomError::NothingAsked.into());
+    }
     let detail = args.artifact.display().to_string();
     let made = session.stage(Stage::Verify, &detail, || {
-        choose(&session, artifact.path(), args.platform)
+        let mut bill = choose(&session, artifact.path(), args.platform)?;
+        known.tell(std::slice::from_mut(&mut bill))?;
+        Ok(bill)
     });
     progress.finish();
-    let bill = made?;
+    let bill: Bill = made.map_err(|failure: Box<Failure>| failure)?;
     tell(context.ui, &bill);
     let document = bill.document(format)?;
     let Some(path) = &args.output else {
@@ -98,6 +115,7 @@ pub(super) fn sbom(args: &SbomArgs, context: Context<'_>) -> Result<u8, Box<Fail
         platform: &bill.platform,
         media_type: format.media_type(),
         components: bill.bom.components.len(),
+        vulnerabilities: bill.bom.vulnerabilities.len(),
         notes: &bill.notes,
     };
     context.ui.data(&text, &value)?;
@@ -107,11 +125,12 @@ pub(super) fn sbom(args: &SbomArgs, context: Context<'_>) -> Result<u8, Box<Fail
 /// Writes the bill of what was built, for `build --sbom`.
 pub(super) fn write_beside(
     session: &Session,
-    artifact: &Path,
+    (artifact, known): (&Path, &Known),
     output: &Path,
     ui: &Ui,
 ) -> Result<(), Box<Failure>> {
-    let bill = choose(session, artifact, None)?;
+    let mut bill = choose(session, artifact, None)?;
+    known.tell(std::slice::from_mut(&mut bill))?;
     tell(ui, &bill);
     let document = bill.document(BillFormat::of_name(output))?;
     write(output, &document)?;

@@ -84,7 +84,7 @@ fn attested(
     Ok(check(session, &access, reference, key.as_ref())?)
 }
 
-fn verifying_key(path: &Path) -> Result<VerifyingKey, CliError> {
+pub(super) fn verifying_key(path: &Path) -> Result<VerifyingKey, CliError> {
     let text = fs_err::read_to_string(path).map_err(CliError::ReadKey)?;
     VerifyingKey::from_pem(&text).map_err(|source| CliError::Key {
         path: path.to_owned(),

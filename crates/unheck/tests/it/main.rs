@@ -12,3 +12,4 @@ mod questions;
 mod registry;
 mod review;
 mod schema;
+mod vulnerabilities;

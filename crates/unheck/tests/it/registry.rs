@@ -2,6 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use unheck_testkit::registry::Auth;
 use unheck_testkit::{Registry, RegistryOptions};
 
@@ -201,6 +204,142 @@ fn bills_and_provenance_are_attached_and_verified_with_the_key() {
     let blobs = world.registry.blobs("team/shop").len();
     push(&["--sign-key", "key.pem"]);
     assert_eq!(world.registry.blobs("team/shop").len(), blobs);
+}
+
+/// What the key of these tests signs `message` with, as a program would answer it.
+fn signature(message: &[u8]) -> Vec<u8> {
+    let der = KEY
+        .lines()
+        .find(|line| !line.starts_with('-'))
+        .expect("a key");
+    let der = STANDARD.decode(der).expect("base64");
+    let key = Ed25519KeyPair::from_pkcs8(&der).expect("a key");
+    key.sign(message).as_ref().to_vec()
+}
+
+/// A registry, and what a key's program is asked to sign there.
+struct Signing {
+    world: World,
+    asked: Vec<u8>,
+    /// What a program that fails is told with.
+    failed: String,
+}
+
+impl Signing {
+    fn new() -> Self {
+        let world = World::new(RegistryOptions::default());
+        for (name, text) in [("key.pub", PUBLIC), ("other.pub", OTHER)] {
+            fs_err::write(world.kit.project().join(name), text).expect("key");
+        }
+        let mut signing = Self {
+            world,
+            asked: Vec::new(),
+            failed: String::new(),
+        };
+        // A program of a few words: it keeps what it was given, and fails.
+        let keep = "sh -c 'cat > asked; echo no token in the slot >&2; exit 9'";
+        let failed = signing.push(&["--sign-command", keep]);
+        assert_eq!(failed.code, 3);
+        assert!(
+            signing.world.registry.tags("team/shop").is_empty(),
+            "what cannot be signed is not pushed"
+        );
+        signing.failed = signing.world.shown(&failed.stderr);
+        let project = signing.world.kit.project();
+        signing.asked = fs_err::read(project.join("asked")).expect("the bytes");
+        // The statement has no times: what is signed is the same each time.
+        let signed = signature(&signing.asked);
+        fs_err::write(project.join("raw"), &signed).expect("file");
+        let text = format!("{}\n", STANDARD.encode(&signed));
+        fs_err::write(project.join("text"), text).expect("file");
+        signing
+    }
+
+    fn push(&self, words: &[&str]) -> Ran {
+        let all = [&["push", "a.oci.tar", "@/team/shop:1"], words].concat();
+        self.world.run(&all)
+    }
+
+    /// What `verify` says with the key.
+    fn verified(&self) -> String {
+        let found = attested(&self.world, &["@/team/shop:1", "--key", "key.pub"]);
+        found.first().cloned().unwrap_or_default()
+    }
+}
+
+/// A program that reads what it is given and answers a file.
+fn answering(file: &str) -> String {
+    format!("sh -c 'cat > /dev/null; cat {file}'")
+}
+
+#[test]
+fn a_command_signs_what_is_attached() {
+    let signing = Signing::new();
+    insta::assert_snapshot!(signing.failed, @r"
+    signing with the command `sh`
+    error: cannot sign what is attached
+      caused by: the signing command `sh` ended with exit status: 9:
+        no token in the slot
+    hint: try it alone: it gets bytes on standard input and must write the signature to standard output
+    ");
+    let framed = b"DSSEv1 28 application/vnd.in-toto+json ";
+    assert!(signing.asked.starts_with(framed), "{:?}", signing.asked);
+    let words = [
+        "--sign-command",
+        &answering("text"),
+        "--sign-public-key",
+        "key.pub",
+    ];
+    let good = signing.push(&words);
+    assert_eq!(good.code, 0, "{}", good.stderr);
+    let verified = signing.verified();
+    assert!(
+        verified.starts_with("info attestation-verified"),
+        "{verified}"
+    );
+    let again = signing.push(&[
+        "--sign-command",
+        &answering("raw"),
+        "--sign-key-id",
+        "slot-9c",
+    ]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    // From the configuration of a project.
+    let command = answering("raw");
+    let config = format!("sign-command = \"{command}\"\nsign-public-key = \"other.pub\"\n");
+    signing.world.kit.write("unheck.toml", &config);
+    let configured = signing.push(&["--project", "."]);
+    assert_eq!(configured.code, 2, "{}", configured.stderr);
+    let words = ["--project", ".", "--sign-public-key", "key.pub"];
+    assert_eq!(signing.push(&words).code, 0);
+}
+
+#[test]
+fn what_a_command_answers_is_checked_before_it_is_attached() {
+    let signing = Signing::new();
+    let wrong = [
+        "--sign-command",
+        &answering("key.pub"),
+        "--sign-public-key",
+        "key.pub",
+    ];
+    let wrong = signing.push(&wrong);
+    assert_eq!(wrong.code, 2);
+    let said = "what the signing command `sh` answered is no signature of the public key ";
+    assert!(wrong.stderr.contains(said), "{}", wrong.stderr);
+    let other = [
+        "--sign-command",
+        &answering("raw"),
+        "--sign-public-key",
+        "other.pub",
+    ];
+    assert_eq!(signing.push(&other).code, 2);
+    assert_eq!(signing.push(&[]).code, 0);
+    let verified = signing.verified();
+    assert!(
+        verified.starts_with("error attestation-missing"),
+        "{verified}"
+    );
 }
 
 #[test]

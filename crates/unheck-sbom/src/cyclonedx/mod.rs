@@ -1,7 +1,9 @@
-//! CycloneDX 1.6 JSON (ECMA-424). Start at [`document`].
+//! CycloneDX 1.6 JSON (ECMA-424). Start at [`document`] and [`vex`].
 //!
 //! Files are components of type `file` inside the component that they belong to; libraries vendored in a
 //! wheel are components of their own that the wheel depends on, because many readers look at one level.
+
+mod vulnerability;
 
 use std::collections::BTreeMap;
 
@@ -13,12 +15,50 @@ use crate::model::{self, Bom, Component, Evidence, Field, Kind, SUBJECT, Techniq
 /// The media type of such a document.
 pub const MEDIA_TYPE: &str = "application/vnd.cyclonedx+json";
 
-/// Writes the bill; it ends in a line feed. The same bill gives the same bytes.
+/// Writes the bill with its vulnerabilities; it ends in a line feed. The same bill gives the same bytes.
 ///
 /// # Errors
 /// JSON cannot hold it, which no text makes happen.
 pub fn document(bom: &Bom) -> serde_json::Result<Vec<u8>> {
-    let mut document = Document {
+    finished(whole(bom, vulnerability::entries(bom, str::to_owned)))
+}
+
+/// Writes what is said of the vulnerabilities alone (VEX). It points into the bill without vulnerabilities by
+/// BOM-Links (`urn:cdx:SERIAL/1#REF`), so it may be given out later than that and again.
+///
+/// # Errors
+/// JSON cannot hold it, which no text makes happen.
+pub fn vex(bom: &Bom) -> serde_json::Result<Vec<u8>> {
+    let serial = serial(&whole(bom, Vec::new()))?;
+    let serial = serial.trim_start_matches("urn:uuid:").to_owned();
+    let link = |id: &str| {
+        let id = id
+            .replace('%', "%25")
+            .replace('#', "%23")
+            .replace(' ', "%20");
+        format!("urn:cdx:{serial}/1#{id}")
+    };
+    let mut document = whole(bom, vulnerability::entries(bom, link));
+    document.metadata.timestamp = model::timestamp(crate::vulnerability::updated(bom));
+    document.metadata.component.components.clear();
+    document.components.clear();
+    document.dependencies.clear();
+    finished(document)
+}
+
+fn serial(document: &Document<'_>) -> serde_json::Result<String> {
+    Ok(model::urn(&serde_json::to_vec(document)?))
+}
+
+fn finished(mut document: Document<'_>) -> serde_json::Result<Vec<u8>> {
+    document.serial_number = serial(&document)?;
+    let mut bytes = serde_json::to_vec_pretty(&document)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn whole<'a>(bom: &'a Bom, vulnerabilities: Vec<vulnerability::Entry<'a>>) -> Document<'a> {
+    Document {
         schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
         bom_format: "CycloneDX",
         spec_version: "1.6",
@@ -48,11 +88,8 @@ pub fn document(bom: &Bom) -> serde_json::Result<Vec<u8>> {
                 depends_on: bom.edges_of(id).map(String::as_str).collect(),
             })
             .collect(),
-    };
-    document.serial_number = model::urn(&serde_json::to_vec(&document)?);
-    let mut bytes = serde_json::to_vec_pretty(&document)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+        vulnerabilities,
+    }
 }
 
 #[derive(Serialize)]
@@ -65,8 +102,12 @@ struct Document<'a> {
     serial_number: String,
     version: u32,
     metadata: Metadata<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     components: Vec<Entry<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     dependencies: Vec<Dependency<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vulnerabilities: Vec<vulnerability::Entry<'a>>,
 }
 
 #[derive(Serialize)]

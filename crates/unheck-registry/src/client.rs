@@ -18,10 +18,12 @@ use crate::http::{Ask, Http, Options, same_origin};
 use crate::reference::{Reference, Repository};
 use crate::retry::Patience;
 
-/// Docker's names for what [`INDEX`] and [`MANIFEST`] are.
-const DOCKER: [&str; 2] = [
-    "application/vnd.docker.distribution.manifest.list.v2+json",
+/// The media types of manifests and indexes, with docker's names for both.
+pub(crate) const MANIFESTS: [&str; 4] = [
+    MANIFEST,
+    INDEX,
     "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -32,6 +34,8 @@ pub enum Purpose {
     Pull,
     /// Read and write.
     Push,
+    /// Read, write and remove.
+    Remove,
 }
 
 /// What happens on the way; see [`crate::push::push`].
@@ -97,6 +101,7 @@ impl Client {
         let actions = match purpose {
             Purpose::Pull => "pull",
             Purpose::Push => "pull,push",
+            Purpose::Remove => "delete,pull,push",
         };
         let scope = BTreeSet::from([format!("repository:{}:{actions}", repository.name())]);
         Ok(Self {
@@ -264,7 +269,7 @@ impl Client {
     }
 
     async fn try_document(&self, target: &str, digest: Option<Digest>) -> Result<Document, Cause> {
-        let accept = [MANIFEST, INDEX, DOCKER[1], DOCKER[0]].join(", ");
+        let accept = MANIFESTS.join(", ");
         let url = self.url(&format!("manifests/{target}"));
         let ask = self.ask(Method::GET, url, &[(ACCEPT, &accept)]);
         let answer = self.call(&ask, &self.scope).await?;
@@ -374,7 +379,7 @@ fn media_type(stated: &str, bytes: &[u8]) -> Result<String, Cause> {
         ),
     })?;
     let stated = stated.split(';').next().unwrap_or_default().trim();
-    let known = |text: &str| [MANIFEST, INDEX].contains(&text) || DOCKER.contains(&text);
+    let known = |text: &str| MANIFESTS.contains(&text);
     let chosen = match own.media_type {
         Some(own) if known(stated) && own != stated => {
             let own = crate::error::tame(&own);

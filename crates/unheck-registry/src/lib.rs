@@ -18,6 +18,7 @@ pub mod push;
 pub mod reference;
 pub mod referrers;
 mod retry;
+mod tags;
 mod upload;
 
 pub use auth::Access;
@@ -27,4 +28,5 @@ pub use credentials::Credentials;
 pub use error::{Cause, RegistryError};
 pub use http::Options;
 pub use reference::{Reference, Repository};
+pub use tags::Removal;
 pub use upload::Sending;

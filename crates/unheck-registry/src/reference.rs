@@ -14,6 +14,7 @@ const DEFAULT_HOST: &str = "docker.io";
 const DEFAULT_API: &str = "registry-1.docker.io";
 /// The tag that a reference without tag and digest means.
 const DEFAULT_TAG: &str = "latest";
+const BAD_TAG: &str = "a tag has at most 128 letters, digits, `_`, `.` and `-`";
 /// The longest name of a repository with its host, in bytes.
 const MAX_NAME: usize = 255;
 
@@ -68,6 +69,21 @@ impl Repository {
             tag: None,
             digest: Some(digest),
         }
+    }
+
+    /// The same name with a tag.
+    ///
+    /// # Errors
+    /// `tag` is none.
+    pub fn tagged(&self, tag: &str) -> Result<Reference, ReferenceError> {
+        if !is_tag(tag) {
+            return Err(refuse(tag, BAD_TAG));
+        }
+        Ok(Reference {
+            repository: self.clone(),
+            tag: Some(tag.to_owned()),
+            digest: None,
+        })
     }
 
     /// Another repository of the same registry.
@@ -144,9 +160,7 @@ impl FromStr for Reference {
             _ => (rest, None),
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(wrong(
-                "a tag has at most 128 letters, digits, `_`, `.` and `-`",
-            ));
+            return Err(wrong(BAD_TAG));
         }
         let (host, name) = match rest.split_once('/') {
             Some((host, name)) if is_host(host) => (host, name.to_owned()),

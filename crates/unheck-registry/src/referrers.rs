@@ -18,8 +18,9 @@ use crate::error::{Cause, RegistryError};
 use crate::http::same_origin;
 
 /// The media type of the config of an artifact that has none (image-spec, `manifest.md`).
-const EMPTY: &str = "application/vnd.oci.empty.v1+json";
-const EMPTY_BYTES: &[u8] = b"{}";
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// The bytes of that config.
+pub const EMPTY_BYTES: &[u8] = b"{}";
 /// The most referrers that are looked at.
 const MAX_REFERRERS: usize = 1000;
 /// The most pages of a list.
@@ -181,11 +182,30 @@ impl Client {
         if layer.size > limit {
             return Err(self.error(tried, Cause::TooLarge { limit }));
         }
-        let bytes = self.again(&tried, tell, || self.small_blob(&layer)).await?;
+        let bytes = self
+            .again(&tried, tell, || self.try_small_blob(&layer))
+            .await?;
         Ok((manifest, bytes))
     }
 
-    async fn small_blob(&self, blob: &Descriptor) -> Result<Vec<u8>, Cause> {
+    /// The bytes of a blob of at most `limit` bytes, checked.
+    ///
+    /// # Errors
+    /// It is missing, not what its digest says, or too long.
+    pub async fn small_blob(
+        &self,
+        blob: &Descriptor,
+        limit: u64,
+        tell: Tell<'_>,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let tried = format!("read the blob `{}`", blob.digest);
+        if blob.size > limit {
+            return Err(self.error(tried, Cause::TooLarge { limit }));
+        }
+        self.again(&tried, tell, || self.try_small_blob(blob)).await
+    }
+
+    async fn try_small_blob(&self, blob: &Descriptor) -> Result<Vec<u8>, Cause> {
         let ask = self.ask(Method::GET, self.blob_url(&blob.digest), &[]);
         let answer = self.call(&ask, self.scope()).await?;
         if !answer.status().is_success() {
@@ -289,7 +309,7 @@ impl From<RegistryError> for Listing {
 }
 
 /// The next page that a `Link` header names (RFC 8288); one at another origin is none.
-fn next_page(text: &str, from: &Url) -> Option<Url> {
+pub(crate) fn next_page(text: &str, from: &Url) -> Option<Url> {
     let (target, rest) = text.trim().strip_prefix('<')?.split_once('>')?;
     let is_next = rest.split(';').any(|part| {
         let part = part.trim();
@@ -299,8 +319,8 @@ fn next_page(text: &str, from: &Url) -> Option<Url> {
     (is_next && same_origin(&url, from)).then_some(url)
 }
 
-/// `sha256-<hex>`.
-fn fallback_tag(subject: &Digest) -> String {
+/// `sha256-<hex>`: the tag under which artifacts about `subject` are listed where a registry has no API for it.
+pub fn fallback_tag(subject: &Digest) -> String {
     format!("sha256-{}", subject.hex())
 }
 

@@ -80,6 +80,8 @@ struct State {
     /// The answer to requests that open an upload, instead of the right one.
     opening: Option<Response>,
     overstates: bool,
+    /// Requests that are answered before all are refused.
+    left: Option<u32>,
     count: u64,
 }
 
@@ -116,6 +118,7 @@ impl Registry {
             cuts: VecDeque::new(),
             opening: None,
             overstates: false,
+            left: None,
             count: 0,
         };
         let state = Arc::new(Mutex::new(state));
@@ -184,6 +187,12 @@ impl Registry {
         lock(&self.state).uploads.len()
     }
 
+    /// After so many further requests all are refused with status 403, as if the client had ended: `None`
+    /// takes that back.
+    pub fn refuse_after(&self, requests: Option<u32>) {
+        lock(&self.state).left = requests;
+    }
+
     /// Forgets all tokens.
     pub fn revoke_tokens(&self) {
         lock(&self.state).tokens.clear();
@@ -214,6 +223,11 @@ impl Registry {
 
 impl State {
     fn answer(&mut self, request: &Request) -> Response {
+        match &mut self.left {
+            Some(0) => return error(403, "DENIED", "the client is gone"),
+            Some(left) => *left -= 1,
+            None => {}
+        }
         if request.path == "/token" {
             return self.token(request);
         }
@@ -265,7 +279,12 @@ impl State {
             }
             Auth::Token(..) | Auth::AnonymousPull => {
                 let read = matches!(request.method.as_str(), "GET" | "HEAD");
-                let action = if read { "pull" } else { "push" };
+                let removes = request.method == "DELETE" && request.path.contains("/manifests/");
+                let action = match (read, removes) {
+                    (true, _) => "pull",
+                    (false, true) => "delete",
+                    (false, false) => "push",
+                };
                 let token = given.and_then(|given| given.strip_prefix("Bearer "));
                 let known = token.and_then(|token| self.tokens.get_mut(token));
                 let fits = known.is_some_and(|(scope, uses)| {

@@ -6,4 +6,5 @@ mod live;
 mod logins;
 mod referrers;
 mod support;
+mod tags;
 mod transfer;

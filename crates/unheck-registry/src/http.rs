@@ -5,16 +5,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, LOCATION,
-    RETRY_AFTER,
-};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use tokio::time::{Instant, sleep_until, timeout};
+use unheck_store::fetch::{HttpOptions, retry_after};
 use url::Url;
 
 use crate::auth::authority;
@@ -23,12 +21,9 @@ use crate::error::{Cause, connection, tame};
 /// How patiently to speak with a registry, and in what sizes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The `User-Agent`.
-    pub user_agent: String,
-    /// For a TCP and TLS connection.
-    pub connect: Duration,
-    /// Without a single byte, in either direction.
-    pub stall: Duration,
+    /// As for every download: user agent, times to connect and without a single byte in either direction, redirects
+    /// followed for one request.
+    pub web: HttpOptions,
     /// For the answer after a blob was sent: the registry hashes it first.
     pub digesting: Duration,
     /// For a whole manifest or other document.
@@ -37,8 +32,6 @@ pub struct Options {
     pub retries: u32,
     /// The pause before the first retry; doubled for each further one, at most 60 seconds.
     pub backoff: Duration,
-    /// Redirects followed for one request.
-    pub redirects: usize,
     /// Blobs up to this size in bytes are sent in one request.
     pub whole: u64,
     /// The size in bytes of the pieces of larger ones.
@@ -48,18 +41,18 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 10 seconds to connect, 30 without a byte, 3 minutes for digesting, 2 for a document, 5 retries
-    /// from half a second on, 5 redirects, pieces of 64 MiB, 4 blobs at a time.
+    /// What [`HttpOptions`] has but 5 redirects, 3 minutes for digesting, 2 for a document, 5 retries from half a
+    /// second on, pieces of 64 MiB, 4 blobs at a time.
     fn default() -> Self {
         Self {
-            user_agent: concat!("unheck/", env!("CARGO_PKG_VERSION")).to_owned(),
-            connect: Duration::from_secs(10),
-            stall: Duration::from_secs(30),
+            web: HttpOptions {
+                redirects: 5,
+                ..HttpOptions::default()
+            },
             digesting: Duration::from_secs(180),
             document: Duration::from_secs(120),
             retries: 5,
             backoff: Duration::from_millis(500),
-            redirects: 5,
             whole: 8 << 20,
             chunk: 64 << 20,
             parallel: 4,
@@ -104,21 +97,10 @@ impl Sent {
 
 impl Http {
     pub(crate) fn new(options: Options) -> Result<Self, Cause> {
-        let builder = || {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-            reqwest::Client::builder()
-                .user_agent(&options.user_agent)
-                .default_headers(headers)
-                .connect_timeout(options.connect)
-                .redirect(redirect::Policy::none())
-                .referer(false)
-                .no_gzip()
-                .no_zstd()
-        };
+        let builder = || options.web.client().redirect(redirect::Policy::none());
         Ok(Self {
             reading: builder()
-                .read_timeout(options.stall)
+                .read_timeout(options.web.idle_timeout)
                 .build()
                 .map_err(connection)?,
             writing: builder().build().map_err(connection)?,
@@ -146,7 +128,7 @@ impl Http {
         login: Option<&HeaderValue>,
     ) -> Result<Response, Cause> {
         let mut url = ask.url.clone();
-        for _ in 0..=self.options.redirects {
+        for _ in 0..=self.options.web.redirects {
             let mut request = self.reading.request(ask.method.clone(), url.clone());
             request = request.headers(ask.headers.clone());
             if let Some(login) = login.filter(|_| same_origin(&url, &ask.url)) {
@@ -204,8 +186,9 @@ impl Http {
     ) -> Result<Response, Cause> {
         let mut answer = std::pin::pin!(request.send());
         let mut seen = 0;
-        let mut end = Instant::now() + self.options.connect + self.options.stall;
-        let mut patience = self.options.connect + self.options.stall;
+        let mut end =
+            Instant::now() + self.options.web.connect_timeout + self.options.web.idle_timeout;
+        let mut patience = self.options.web.connect_timeout + self.options.web.idle_timeout;
         loop {
             tokio::select! {
                 answer = &mut answer => return answer.map_err(connection),
@@ -221,7 +204,7 @@ impl Http {
             patience = if now >= len {
                 self.options.digesting
             } else {
-                self.options.stall
+                self.options.web.idle_timeout
             };
             end = Instant::now() + patience;
         }
@@ -340,18 +323,6 @@ fn detail(body: &[u8]) -> String {
     } else {
         format!(": {words}")
     }
-}
-
-/// Seconds, or a date (RFC 9110 section 10.2.3), which is compared with the server's own `Date`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = |text| httpdate::parse_http_date(text).ok();
-    let then: SystemTime = date(text)?;
-    let now = date(headers.get(DATE)?.to_str().ok()?)?;
-    Some(then.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -14,14 +14,17 @@ use unheck_registry::{
     Access, Blob, Client, Credentials, Document, Options, Purpose, Reference, RegistryError,
 };
 use unheck_store::Store;
-use unheck_store::fetch::{FetchError, FetchOptions, fetch_all};
+use unheck_store::fetch::{FetchError, FetchOptions, HttpOptions, fetch_all};
 use unheck_testkit::Registry;
 
 /// No test waits longer than it must.
 pub(crate) fn options() -> Options {
     Options {
-        stall: Duration::from_millis(400),
-        connect: Duration::from_millis(400),
+        web: HttpOptions {
+            idle_timeout: Duration::from_millis(400),
+            connect_timeout: Duration::from_millis(400),
+            ..Options::default().web
+        },
         digesting: Duration::from_millis(800),
         document: Duration::from_millis(1500),
         retries: 3,

@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_RANGE, DATE, HeaderMap, HeaderValue, RANGE, RETRY_AFTER,
 };
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use url::Url;
 
@@ -30,6 +30,22 @@ pub struct HttpOptions {
     pub idle_timeout: Duration,
     /// Redirects followed for one file.
     pub redirects: usize,
+}
+
+impl HttpOptions {
+    /// A client by these options, but for redirects and the idle time, which each has its own way with. It asks for
+    /// no content coding: a file must come as its own bytes.
+    pub fn client(&self) -> ClientBuilder {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        Client::builder()
+            .user_agent(&self.user_agent)
+            .default_headers(headers)
+            .connect_timeout(self.connect_timeout)
+            .referer(false)
+            .no_gzip()
+            .no_zstd()
+    }
 }
 
 impl Default for HttpOptions {
@@ -58,19 +74,12 @@ impl WebTransport {
     /// The user agent is not a header value, or there is no usable TLS root.
     pub fn new(options: &HttpOptions) -> Result<Self, TransportError> {
         let limit = options.redirects;
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let client = Client::builder()
-            .user_agent(&options.user_agent)
-            .default_headers(headers)
-            .connect_timeout(options.connect_timeout)
+        let client = options
+            .client()
             .read_timeout(options.idle_timeout)
             .redirect(redirect::Policy::custom(move |attempt| {
                 follow(attempt, limit)
             }))
-            .referer(false)
-            .no_gzip()
-            .no_zstd()
             .build();
         match client {
             Ok(client) => Ok(Self { client }),
@@ -182,8 +191,9 @@ fn refusal(response: &Response) -> TransportError {
     }
 }
 
-/// Seconds, or a date (RFC 9110 section 10.2.3), which is compared with the server's own `Date`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// How long a server wants not to be asked again: seconds, or a date (RFC 9110 section 10.2.3), which is compared
+/// with the server's own `Date`.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,9 +1,9 @@
-//! A web server for the live tests: takes a listening socket as standard input, answers every request
-//! with the version beside its program, and on `SIGTERM` answers what it has begun before it ends.
+//! A web server for the live tests: takes a listening socket as standard input, or as the descriptor
+//! of `--fd N` as systemd gives it, answers every request with the version beside its program, and on `SIGTERM` answers what it has begun before it ends.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,7 +17,15 @@ fn main() -> io::Result<()> {
         .and_then(|bin| bin.parent())
         .map(|root| root.join("app/version"));
     let version = fs_err::read_to_string(version.unwrap_or_default())?;
-    let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let given = match std::env::args().skip_while(|word| word != "--fd").nth(1) {
+        Some(fd) => {
+            let fd: RawFd = fd.parse().map_err(io::Error::other)?;
+            // SAFETY: who starts this gives it the descriptor, and nobody else here has it.
+            unsafe { OwnedFd::from_raw_fd(fd) }
+        }
+        None => io::stdin().as_fd().try_clone_to_owned()?,
+    };
+    let listener = TcpListener::from(given);
     listener.set_nonblocking(true)?;
     let mut busy = Vec::new();
     while !stop.load(Ordering::Relaxed) {

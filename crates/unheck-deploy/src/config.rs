@@ -12,7 +12,8 @@ const DEADLINE: u64 = 30;
 /// Longest value of a key in bytes: each is one line of the protocol.
 const MAX_VALUE: usize = 4000;
 
-/// A target as it is configured. A key for registries will stand beside `hosts`.
+/// A target as it is configured: hosts, or a repository of a registry, of which this room knows no more than its
+/// keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TargetConfig {
@@ -20,6 +21,10 @@ pub struct TargetConfig {
     pub hosts: Vec<String>,
     /// The directory of releases on every host: absolute, or `~/…` in the home of who logs in.
     pub directory: Option<String>,
+    /// Instead of hosts: a repository of a registry, `HOST/NAME`, in which a tag serves.
+    pub registry: Option<String>,
+    /// The tag that serves there.
+    pub tag: Option<String>,
     /// Who logs in, where a host does not say it.
     pub user: Option<String>,
     /// The systemd unit that serves: restarted when a release is switched to.
@@ -127,6 +132,20 @@ pub struct TargetError {
     pub problem: String,
 }
 
+impl TargetConfig {
+    /// How many releases `prune` keeps, besides the live and the previous one.
+    pub fn keep(&self) -> u32 {
+        self.keep.unwrap_or(KEEP)
+    }
+}
+
+impl HealthConfig {
+    /// How long it is asked.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline.unwrap_or(DEADLINE).clamp(1, 3600))
+    }
+}
+
 impl Target {
     /// Checks what is configured.
     ///
@@ -141,7 +160,12 @@ impl Target {
 
     fn checked(name: &str, config: &TargetConfig) -> Result<Self, String> {
         if config.hosts.is_empty() {
-            return Err("`hosts` is missing".to_owned());
+            return Err("`hosts` or `registry` is missing".to_owned());
+        }
+        if config.registry.is_some() || config.tag.is_some() {
+            return Err(
+                "it has `hosts` and `registry` or `tag`: a target is one of both".to_owned(),
+            );
         }
         let parsed = config
             .hosts
@@ -171,7 +195,7 @@ impl Target {
         }
         let reload = match (&config.reload, &config.unit) {
             (Some(reload), _) => Some(reload.clone()),
-            (None, Some(unit)) => Some(format!("systemctl restart {}", unit_of(unit)?)),
+            (None, Some(unit)) => Some(restart(unit_of(unit)?)),
             (None, None) => None,
         };
         Ok(Self {
@@ -181,7 +205,7 @@ impl Target {
             reload,
             health: config.health.as_ref().map(health_of).transpose()?,
             smoke: config.smoke.clone(),
-            keep: config.keep.unwrap_or(KEEP),
+            keep: config.keep(),
             one_host_first: config.one_host_first,
             listen: config.listen.clone(),
             arguments: config.arguments.clone(),
@@ -288,6 +312,12 @@ fn unit_of(text: &str) -> Result<&str, String> {
     Ok(text)
 }
 
+/// Restarts a unit, however often it was restarted lately: systemd refuses a sixth start within ten seconds
+/// (systemd.unit(5), `StartLimitIntervalSec=`), and a way back must never be refused.
+fn restart(unit: &str) -> String {
+    format!("systemctl reset-failed {unit} 2>/dev/null; systemctl restart {unit}")
+}
+
 fn health_of(config: &HealthConfig) -> Result<Health, String> {
     let check = match (&config.url, &config.command) {
         (Some(url), None) => {
@@ -302,7 +332,7 @@ fn health_of(config: &HealthConfig) -> Result<Health, String> {
     };
     Ok(Health {
         check,
-        deadline: Duration::from_secs(config.deadline.unwrap_or(DEADLINE).clamp(1, 3600)),
+        deadline: config.deadline(),
     })
 }
 
@@ -361,7 +391,7 @@ mod tests {
         assert_eq!(target.directory, "/srv/web");
         assert_eq!(
             target.reload.as_deref(),
-            Some("systemctl restart web.service")
+            Some("systemctl reset-failed web.service 2>/dev/null; systemctl restart web.service")
         );
         let expected = HealthCheck::Http {
             host: "localhost".to_owned(),
@@ -378,8 +408,11 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         type Change = fn(&mut TargetConfig);
-        let cases: [(&str, Change); 13] = [
-            ("`hosts` is missing", |c| c.hosts.clear()),
+        let cases: [(&str, Change); 14] = [
+            ("`hosts` or `registry` is missing", |c| c.hosts.clear()),
+            ("a target is one of both", |c| {
+                c.registry = Some("r.example/a".to_owned())
+            }),
             ("twice", |c| c.hosts = vec!["a".into(), "a".into()]),
             ("`hosts`", |c| c.hosts = vec!["-oProxyCommand=x".into()]),
             ("`hosts`", |c| c.hosts = vec!["a b".into()]),

@@ -62,10 +62,12 @@ pub fn units(target: &Target, artifact: &Artifact) -> Result<Units, TargetError>
         String::new()
     };
     let service = format!(
-        "[Unit]\nDescription={description}\n{bound}\n\
+        "[Unit]\nDescription={description}\n{bound}\
+         # Releases may follow each other as fast as they like.\n\
+         StartLimitIntervalSec=0\n\n\
          [Service]\nExecStart={command}\n{sockets}\
          # The path is resolved at each start, so a restart serves what `current` names then.\n\
-         Restart=on-failure\n\
+         Restart=on-failure\nRestartSec=1\n\
          # Requests that are being answered are answered before it ends.\n\
          KillSignal=SIGTERM\nTimeoutStopSec=30\n\
          DynamicUser=yes\nProtectSystem=strict\nProtectHome=yes\nPrivateTmp=yes\nNoNewPrivileges=yes\n\n\

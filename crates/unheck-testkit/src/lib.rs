@@ -25,6 +25,7 @@
 //! http::Server::start(); .put(path, bytes) .fault(path, Fault) .url(path) .requests()
 //! Index::new().add(&wheel).add_with(&wheel, FileOptions { .. }).serve() -> IndexServer
 //! Registry::start(RegistryOptions { .. }) -> Registry; .address() .blob(digest) .manifest(..)
+//! DockerRegistry::start(deletes) -> DockerRegistry       // Debian's, for live tests; .host .collect()
 //! Scenario::basic() -> Scenario { mirror: Server, index: IndexServer, keyring: Vec<u8>, .. }
 //!     .debian_url() .security_url() .index_url() .pool_path("libc6", "amd64") .publish(&World)
 //! World::basic().deb(..).wheel(..).lie(SuiteLie::..).date(seconds).serve() -> Scenario
@@ -35,9 +36,11 @@
 
 pub mod deb;
 pub mod debian;
+mod docker;
 pub mod dump;
 pub mod elf;
 mod elf_parts;
+pub mod hosts;
 pub mod http;
 pub mod index;
 pub mod keys;
@@ -51,6 +54,7 @@ pub mod wheel;
 pub mod zip;
 
 pub use deb::{DebBuilder, DebCompression, DebLie};
+pub use docker::DockerRegistry;
 pub use elf::{ElfBuilder, Machine};
 pub use http::{Fault, Server};
 pub use index::{About, FileOptions, Index, IndexServer};

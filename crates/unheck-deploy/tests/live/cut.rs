@@ -4,8 +4,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use unheck_deploy::{DeployError, Kind, Wanted};
+use unheck_testkit::hosts::{Load, ask};
 
-use crate::serve::{Load, ask};
 use crate::switch::World;
 
 /// Ends every ssh that this test started.

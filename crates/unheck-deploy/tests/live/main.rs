@@ -2,9 +2,9 @@
 //! generator asks each of them without a pause. Run with
 //! `cargo test -p unheck-deploy --test live -- --ignored --test-threads 1`.
 //!
-//! Needs root, `openssh-server`, `openssh-client` and `iproute2`; what is missing fails a test.
+//! Needs root, `openssh-server`, `openssh-client`, `iproute2` and `systemd`; what is missing fails a test.
 
 mod cut;
-mod net;
 mod serve;
 mod switch;
+mod systemd;

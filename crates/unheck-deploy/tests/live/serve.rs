@@ -1,19 +1,15 @@
 //! A supervisor as systemd is one: it holds the listening socket, and on a reload ends the old server
-//! and starts what `current` names. And a load generator that counts what was lost.
+//! and starts what `current` names.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use crate::net::Host;
-
-/// The port of the service.
-pub(crate) const PORT: u16 = 8000;
+use unheck_testkit::hosts::{Host, PORT};
 
 /// Serves on one host until it is dropped.
 pub(crate) struct Supervisor {
@@ -89,72 +85,5 @@ impl Drop for Supervisor {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-/// One request; the version that answered.
-pub(crate) fn ask(address: Ipv4Addr) -> Result<String, String> {
-    let told = |error: std::io::Error| error.to_string();
-    let address = SocketAddr::from((address, PORT));
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(20)).map_err(told)?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .map_err(told)?;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
-        .map_err(told)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(told)?;
-    match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
-        _ => Err(format!("{answer:?}")),
-    }
-}
-
-/// Asks a host from several threads, without a pause.
-pub(crate) struct Load {
-    stop: Arc<AtomicBool>,
-    asked: Arc<AtomicU64>,
-    threads: Vec<JoinHandle<(Vec<String>, Duration)>>,
-}
-
-impl Load {
-    pub(crate) fn new(address: Ipv4Addr) -> Self {
-        let (stop, asked) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicU64::new(0)),
-        );
-        let threads = (0..3).map(|_| {
-            let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
-            std::thread::spawn(move || {
-                let (mut lost, mut longest) = (Vec::new(), Duration::ZERO);
-                while !stop.load(Ordering::Relaxed) {
-                    let begun = Instant::now();
-                    if let Err(error) = ask(address) {
-                        lost.push(error);
-                    }
-                    longest = longest.max(begun.elapsed());
-                    asked.fetch_add(1, Ordering::Relaxed);
-                }
-                (lost, longest)
-            })
-        });
-        Self {
-            threads: threads.collect(),
-            stop,
-            asked,
-        }
-    }
-
-    /// How many were asked, which were lost, and how long the slowest took.
-    pub(crate) fn end(self) -> (u64, Vec<String>, Duration) {
-        self.stop.store(true, Ordering::Relaxed);
-        let (mut lost, mut longest) = (Vec::new(), Duration::ZERO);
-        for thread in self.threads {
-            let (some, time) = thread.join().expect("thread");
-            lost.extend(some);
-            longest = longest.max(time);
-        }
-        (self.asked.load(Ordering::Relaxed), lost, longest)
     }
 }

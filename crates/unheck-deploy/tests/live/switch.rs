@@ -8,9 +8,9 @@ use unheck_deploy::{
     Artifact, By, Context, HealthConfig, Kind, Node, Ssh, SshOptions, Target, TargetConfig,
     Transport, Wanted,
 };
+use unheck_testkit::hosts::{Hosts, Load, PORT, ask};
 
-use crate::net::Hosts;
-use crate::serve::{Load, PORT, Supervisor, ask};
+use crate::serve::Supervisor;
 
 /// The example that cargo has built beside this test.
 fn tiny_web() -> PathBuf {
@@ -49,6 +49,43 @@ impl World {
             hosts,
             config,
         }
+    }
+
+    /// Hosts with a systemd of their own, which serves by the units that `deploy --unit` prints.
+    pub(crate) fn booted(count: u8) -> Self {
+        let hosts = Hosts::booted(count);
+        let config = TargetConfig {
+            hosts: hosts.hosts.iter().map(|host| host.name.clone()).collect(),
+            directory: Some("/srv/web".to_owned()),
+            unit: Some("web.service".to_owned()),
+            listen: vec![PORT.to_string()],
+            arguments: vec!["--fd".to_owned(), "3".to_owned()],
+            health: Some(HealthConfig {
+                url: Some(format!("http://127.0.0.1:{PORT}/")),
+                deadline: Some(20),
+                command: None,
+            }),
+            ..TargetConfig::default()
+        };
+        let world = Self {
+            _supervisors: Vec::new(),
+            hosts,
+            config,
+        };
+        let target = Target::new("prod", &world.config).expect("target");
+        let units = unheck_deploy::units(&target, &world.artifact("1")).expect("units");
+        let socket = units.socket.expect("a socket");
+        for (name, text) in [
+            (&units.service_name, &units.service),
+            (&units.socket_name, &socket),
+        ] {
+            let script = format!("cat >/etc/systemd/system/{name}");
+            world.hosts.everywhere(&script, text.as_bytes());
+        }
+        world
+            .hosts
+            .everywhere("systemctl daemon-reload && systemctl start web.socket", b"");
+        world
     }
 
     /// Does something over new connections.
@@ -142,7 +179,7 @@ fn twenty_releases_and_rollbacks_lose_no_request() {
         .hosts
         .hosts
         .iter()
-        .map(crate::net::Host::bytes)
+        .map(unheck_testkit::hosts::Host::bytes)
         .collect();
     let changed = world.artifact("2");
     let update = world

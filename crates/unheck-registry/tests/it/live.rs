@@ -1,65 +1,18 @@
 //! Against Debian's `docker-registry`, a registry that others wrote.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use unheck_registry::referrers::Artifact;
 use unheck_registry::{Access, Client, Options, Purpose, Reference};
 use unheck_store::Store;
+use unheck_testkit::DockerRegistry;
 
 use crate::support::{block_on, noise, receive, send, two};
-
-/// A registry of its own on a free port of loopback.
-struct DockerRegistry {
-    child: Child,
-    host: String,
-    _root: tempfile::TempDir,
-}
-
-impl DockerRegistry {
-    fn start() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let config = root.path().join("config.yml");
-        let storage = root.path().display();
-        let text = format!(
-            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {storage}\nhttp:\n  addr: 127.0.0.1:0\n"
-        );
-        fs_err::write(&config, text).unwrap();
-        let mut child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let host = loop {
-            let line = lines.next().expect("it ended").unwrap();
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                let end = rest.find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit());
-                break rest[..end.unwrap_or(rest.len())].to_owned();
-            }
-        };
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            host,
-            _root: root,
-        }
-    }
-}
-
-impl Drop for DockerRegistry {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 #[test]
 #[ignore = "live: runs Debian's docker-registry and skopeo"]
 fn debian_s_registry_takes_an_image_and_skopeo_reads_it() {
-    let registry = DockerRegistry::start();
+    let registry = DockerRegistry::start(false);
     let reference: Reference = format!("{}/team/web:1", registry.host).parse().unwrap();
     let access = Access {
         insecure: [registry.host.clone()].into(),

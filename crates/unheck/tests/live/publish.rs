@@ -1,59 +1,14 @@
 //! Registries, bills of materials and a scanner of other people's.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
+use unheck_testkit::DockerRegistry;
 
 use crate::kit::{build, cache, command, example, finish, text, unheck};
-use crate::tools::{find, tool};
-
-/// Debian's registry on a free port of loopback.
-struct DockerRegistry {
-    child: Child,
-    host: String,
-    _root: tempfile::TempDir,
-}
-
-impl DockerRegistry {
-    fn start() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let config = root.path().join("config.yml");
-        let storage = text(root.path());
-        let settings = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {storage}}}}}\nhttp: {{addr: \"127.0.0.1:0\"}}\n"
-        );
-        fs_err::write(&config, settings).unwrap();
-        let mut server = command(text(&find("docker-registry")));
-        server.args(["serve", text(&config)]);
-        server.stderr(Stdio::piped()).stdout(Stdio::null());
-        let mut child = server.spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let host = loop {
-            let line = lines.next().expect("the registry ended").unwrap();
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                let address = rest.split(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':'));
-                break address.into_iter().next().unwrap().to_owned();
-            }
-        };
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            host,
-            _root: root,
-        }
-    }
-}
-
-impl Drop for DockerRegistry {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use crate::tools::tool;
 
 /// A copy of an example that may be edited, and what it is built to.
 fn project(name: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
@@ -66,7 +21,7 @@ fn project(name: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
 #[test]
 #[ignore = "live: runs Debian's docker-registry and skopeo"]
 fn an_edit_of_the_app_sends_the_app_and_skopeo_reads_what_was_pushed() {
-    let registry = DockerRegistry::start();
+    let registry = DockerRegistry::start(false);
     let host = registry.host.as_str();
     let (directory, project, output) = project("web");
     build(&project, &output, &[]);

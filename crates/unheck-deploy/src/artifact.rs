@@ -130,25 +130,27 @@ impl Artifact {
     /// The name of the release with a content: the same content has the same name on every host and
     /// in every call, so that an interrupted deployment is carried on and not begun again.
     pub(crate) fn release_id(&self, content: &Digest) -> String {
-        let plain = |text: &str| -> String {
-            let keep = |c: char| {
-                if c.is_ascii_alphanumeric() || "._+".contains(c) {
-                    c
-                } else {
-                    '-'
-                }
-            };
-            text.chars().take(MAX_NAME).map(keep).collect()
-        };
-        let version = self
-            .version
-            .as_deref()
-            .map(|version| format!("-{}", plain(version)));
-        let name = format!("{}{}", plain(&self.project), version.unwrap_or_default());
-        let name = name.trim_start_matches(['-', '.']);
-        let name = if name.is_empty() { "release" } else { name };
-        format!("{name}-{}", &content.hex()[..12])
+        release_name(&self.project, self.version.as_deref(), content)
     }
+}
+
+/// The name of a release: project, version and the begin of its content's digest, of letters, digits and `._+-`.
+pub fn release_name(project: &str, version: Option<&str>, content: &Digest) -> String {
+    let plain = |text: &str| -> String {
+        let keep = |c: char| {
+            if c.is_ascii_alphanumeric() || "._+".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        };
+        text.chars().take(MAX_NAME).map(keep).collect()
+    };
+    let version = version.map(|version| format!("-{}", plain(version)));
+    let name = format!("{}{}", plain(project), version.unwrap_or_default());
+    let name = name.trim_start_matches(['-', '.']);
+    let name = if name.is_empty() { "release" } else { name };
+    format!("{name}-{}", &content.hex()[..12])
 }
 
 #[cfg(test)]

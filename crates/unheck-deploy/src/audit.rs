@@ -34,7 +34,8 @@ pub struct Entry {
     pub time: String,
     /// A person and a machine.
     pub who: String,
-    /// The address that the host sees.
+    /// The address that the host sees; a registry tells none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub from: String,
     /// `deploy`, `release`, `rollback` or `prune`.
     pub what: String,
@@ -47,8 +48,8 @@ pub struct Entry {
 }
 
 impl By {
-    /// The line of an act.
-    pub(crate) fn entry(&self, from: &str, what: &str) -> Entry {
+    /// The line of an act; `from` is an address, as far as the other side sees one.
+    pub fn entry(&self, from: &str, what: &str) -> Entry {
         let time = Timestamp::from_second(self.now).unwrap_or(Timestamp::UNIX_EPOCH);
         Entry {
             time: time.to_string(),
@@ -63,7 +64,8 @@ impl By {
 
 impl Entry {
     /// The same about a release, with an outcome.
-    pub(crate) fn about(&self, release: &str, outcome: Outcome) -> Self {
+    #[must_use]
+    pub fn about(&self, release: &str, outcome: Outcome) -> Self {
         Self {
             release: Some(release.to_owned()),
             outcome: Some(outcome),
@@ -72,7 +74,7 @@ impl Entry {
     }
 
     /// One line of JSON, without a line feed.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         // ASCII only, so that no tool of a host cuts a character in two.
         let json = serde_json::to_string(self).expect("texts");
         let escaped = |c: char| {
@@ -92,6 +94,15 @@ impl Entry {
                 }
             })
             .collect()
+    }
+
+    /// Who it is about, for people.
+    pub fn told(&self) -> String {
+        let from = match self.from.as_str() {
+            "" => String::new(),
+            from => format!(" from {from}"),
+        };
+        format!("{}{from}, `{}` since {}", self.who, self.what, self.time)
     }
 
     /// Reads a line; `None` when it is none of ours.

@@ -175,10 +175,7 @@ fn refused(refusal: Refusal, said: &str) -> String {
 /// Who holds a lock, told from its text.
 pub(crate) fn holder(text: &str) -> String {
     match crate::audit::Entry::parse(text) {
-        Some(entry) => format!(
-            "{} from {}, `{}` since {}",
-            entry.who, entry.from, entry.what, entry.time
-        ),
+        Some(entry) => entry.told(),
         None => text.to_owned(),
     }
 }

@@ -38,14 +38,14 @@ mod status;
 mod transport;
 mod unit;
 
-pub use artifact::{Artifact, ArtifactError, Node};
+pub use artifact::{Artifact, ArtifactError, Node, release_name};
 pub use audit::{By, Entry, Outcome};
 pub use config::{Health, HealthCheck, HealthConfig, Host, Target, TargetConfig, TargetError};
 pub use deploy::{DeployReport, Deployed, deploy};
 pub use error::{DeployError, HostError, HostFailure, Kind, Refusal};
 pub use host::{Context, Say};
-pub use prune::{PruneReport, Pruned, prune};
-pub use release::{ReleaseReport, Switched, Wanted, release};
+pub use prune::{PruneReport, Pruned, newest, prune};
+pub use release::{ReleaseReport, Switched, Wanted, named, release};
 pub use status::{DeployedRelease, HostStatus, ReleaseInfo, StatusReport, status};
 pub use transport::{Local, Ssh, SshOptions, Transport};
 pub use unit::{Units, units};

@@ -72,23 +72,37 @@ fn on_host(
 
 /// What stays and what goes, each by name: the newest stay, and whatever a link names.
 fn split(state: &State, keep: u32) -> (Vec<String>, Vec<String>) {
-    let mut releases: Vec<(Option<String>, &String)> = state
-        .releases
-        .iter()
-        .map(|(id, info)| (ReleaseInfo::parse(info).map(|info| info.deployed.time), id))
-        .collect();
-    releases.sort_by(|a, b| b.cmp(a));
+    let releases = state.releases.iter();
+    let releases = releases.map(|(id, info)| {
+        (
+            ReleaseInfo::parse(info).map(|info| info.deployed.time),
+            id.clone(),
+        )
+    });
     let named = [&state.current, &state.previous, &state.undo];
+    newest(releases.collect(), keep, |id| {
+        named.contains(&&Some(id.to_owned()))
+    })
+}
+
+/// Of releases with the time of their deployment: what stays and what goes, each by name. The `keep` newest stay
+/// besides those that `needed` says of.
+pub fn newest(
+    mut releases: Vec<(Option<String>, String)>,
+    keep: u32,
+    needed: impl Fn(&str) -> bool,
+) -> (Vec<String>, Vec<String>) {
+    releases.sort_by(|a, b| b.cmp(a));
     let mut left = keep;
     let (mut kept, mut removed) = (Vec::new(), Vec::new());
     for (_, id) in releases {
-        if named.contains(&&Some(id.clone())) {
-            kept.push(id.clone());
+        if needed(&id) {
+            kept.push(id);
         } else if left > 0 {
             left -= 1;
-            kept.push(id.clone());
+            kept.push(id);
         } else {
-            removed.push(id.clone());
+            removed.push(id);
         }
     }
     kept.sort();

@@ -29,6 +29,16 @@ pub enum Wanted<'a> {
     Back(&'a str),
 }
 
+impl Wanted<'_> {
+    /// The verb for people and for the audit log.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Previous | Self::Back(_) => ("roll back", "rollback"),
+            Self::Newest | Self::Named(_) => ("release to", "release"),
+        }
+    }
+}
+
 /// A switch of all hosts of a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReleaseReport {
@@ -75,10 +85,7 @@ pub fn release(
     wanted: Wanted<'_>,
     check: bool,
 ) -> Result<ReleaseReport, DeployError> {
-    let (verb, what) = match wanted {
-        Wanted::Previous | Wanted::Back(_) => ("roll back", "rollback"),
-        Wanted::Newest | Wanted::Named(_) => ("release to", "release"),
-    };
+    let (verb, what) = wanted.words();
     let untouched = |failures| failed(context, verb, "what serves was not touched", failures);
     let answers = on_all(context.ways, |way| {
         let mut host = Opened::lock(&**way, context, what, false)?;
@@ -278,7 +285,10 @@ fn choose(turns: &[Turn<'_>], wanted: Wanted<'_>) -> Result<String, String> {
                 .map(|(_, id)| id.clone())
                 .ok_or("nothing is deployed")?
         }
-        Wanted::Named(name) | Wanted::Back(name) => named(turns, name)?,
+        Wanted::Named(name) | Wanted::Back(name) => {
+            let ids = turns.iter().flat_map(|turn| turn.state.releases.keys());
+            named(&ids.cloned().collect(), name)?
+        }
     };
     let lacking: Vec<&str> = turns
         .iter()
@@ -292,19 +302,19 @@ fn choose(turns: &[Turn<'_>], wanted: Wanted<'_>) -> Result<String, String> {
     }
 }
 
-fn named(turns: &[Turn<'_>], name: &str) -> Result<String, String> {
-    let all: BTreeSet<&String> = turns
-        .iter()
-        .flat_map(|turn| turn.state.releases.keys())
-        .collect();
-    if all.iter().any(|id| *id == name) {
+/// The release that a text means: its name, or the begin of its name or digest.
+///
+/// # Errors
+/// None is meant, or several; the text says which.
+pub fn named(ids: &BTreeSet<String>, name: &str) -> Result<String, String> {
+    if ids.contains(name) {
         return Ok(name.to_owned());
     }
     let matches = |id: &str| {
         let digest = id.rsplit('-').next().unwrap_or_default();
         !name.is_empty() && (id.starts_with(name) || digest.starts_with(name))
     };
-    let found: Vec<&str> = all
+    let found: Vec<&str> = ids
         .iter()
         .map(|id| id.as_str())
         .filter(|id| matches(id))

@@ -110,6 +110,12 @@ pub(crate) enum CliError {
     /// Hosts cannot be brought to what was asked for.
     #[error(transparent)]
     Deploy(#[from] unheck_deploy::DeployError),
+    /// A target that is a registry cannot be brought to what was asked for.
+    #[error(transparent)]
+    Target(#[from] unheck_engine::publish::target::TargetFault),
+    /// There are no units where there are no hosts.
+    #[error("cannot write units for the target `{0}`: it is a registry, and units are for hosts")]
+    UnitOfRegistry(String),
     /// stdout is gone.
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
@@ -129,12 +135,14 @@ impl Explain for CliError {
                 unheck_deploy::Kind::Limit => Class::Limit,
                 unheck_deploy::Kind::Bug => Class::Bug,
             },
+            Self::Target(fault) => fault.class(),
             _ => Class::Input,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
+            Self::Target(fault) => fault.hints(),
             Self::NoPlatform => {
                 vec!["choose one: `--platform linux/amd64` or `--platform linux/arm64`".to_owned()]
             }
@@ -151,7 +159,7 @@ impl Explain for CliError {
             Self::NoCache => vec!["choose a directory: `--cache-dir DIR`".to_owned()],
             Self::NotForHosts { .. } => vec!["build a relocatable one: `unheck build --format dir`".to_owned()],
             Self::NoTarget(_) => vec![
-                "configure it in `pyproject.toml`: `[tool.unheck.targets.NAME]` with `hosts` and `directory`".to_owned(),
+                "configure it in `pyproject.toml`: `[tool.unheck.targets.NAME]` with `hosts` and `directory`, or with `registry`".to_owned(),
             ],
             Self::Deploy(error) => error.hints(),
             Self::Cache(error) => error.hint().into_iter().collect(),

@@ -6,6 +6,7 @@ mod attach;
 mod pull;
 mod push;
 mod sign;
+pub mod target;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ use crate::session::Session;
 
 pub use attach::check;
 pub use pull::{Pulled, WrittenPull, pull, save};
+use push::gathered;
 pub use push::{Attach, PushedImage, Saying, push};
 pub use sign::{SignCommand, SignCommandError, Signer};
 pub use unheck_attest::dsse::{KeyError, SigningKey, VerifyingKey};

@@ -30,6 +30,9 @@ pub struct PushedImage {
     pub reference: String,
     /// The tags that name it now.
     pub tags: Vec<String>,
+    /// Blobs that were sent.
+    #[serde(skip)]
+    pub blobs: u64,
     /// Bytes of blobs that were sent.
     pub sent: u64,
     /// Bytes of blobs that the registry had, in this repository or in another.
@@ -69,22 +72,9 @@ pub fn push(
     references: &[Reference],
     attach: Attach<'_>,
 ) -> Result<Vec<PushedImage>, PublishError> {
-    if let Ok(format) = kind_of(artifact)
-        && format != Format::Image
-    {
-        let path = artifact.to_owned();
-        return Err(PublishError::NoImage { path, format });
-    }
-    let failed = |source| PublishError::Open {
-        path: artifact.to_owned(),
-        source: Box::new(source),
-    };
-    let opened = open(artifact).map_err(failed)?;
-    let [root] = &opened.index().manifests[..] else {
-        let (path, count) = (artifact.to_owned(), opened.index().manifests.len());
-        return Err(PublishError::Several { path, count });
-    };
-    let whole = whole(&opened, root).map_err(failed)?;
+    let (opened, whole) = opened(artifact)?;
+    let root = whole.manifests.last().expect("a push has a root");
+    let root = &root.descriptor;
     let mut places: BTreeMap<&Repository, BTreeSet<&str>> = BTreeMap::new();
     for reference in references {
         if let Some(digest) = reference.digest().filter(|digest| *digest != root.digest) {
@@ -115,6 +105,31 @@ pub fn push(
         }
     }
     Ok(pushed)
+}
+
+/// The image at a path, ready to be sent: children before what names them.
+pub(super) fn gathered(artifact: &Path) -> Result<Push, PublishError> {
+    opened(artifact).map(|(_, whole)| whole)
+}
+
+fn opened(artifact: &Path) -> Result<(Opened, Push), PublishError> {
+    if let Ok(format) = kind_of(artifact)
+        && format != Format::Image
+    {
+        let path = artifact.to_owned();
+        return Err(PublishError::NoImage { path, format });
+    }
+    let failed = |source| PublishError::Open {
+        path: artifact.to_owned(),
+        source: Box::new(source),
+    };
+    let opened = open(artifact).map_err(failed)?;
+    let [root] = &opened.index().manifests[..] else {
+        let (path, count) = (artifact.to_owned(), opened.index().manifests.len());
+        return Err(PublishError::Several { path, count });
+    };
+    let whole = whole(&opened, root).map_err(failed)?;
+    Ok((opened, whole))
 }
 
 fn push_one(
@@ -152,6 +167,7 @@ fn push_one(
     Ok(PushedImage {
         reference: digest.map_or_else(String::new, |digest| repository.at(digest).to_string()),
         tags: what.tags,
+        blobs: done.sent.len() as u64,
         sent: done.bytes(),
         there: all - done.bytes(),
     })

@@ -86,10 +86,10 @@ pub(crate) enum Verb {
     /// Bring an image from a registry into a file
     #[command(after_help = "Example: unheck pull registry.example/team/web:1.0 -o web.oci.tar")]
     Pull(PullArgs),
-    /// Put what was built in place on hosts, and check it there; what serves is not touched
+    /// Put what was built in place on hosts or in a registry, and check it there; what serves is not touched
     #[command(after_help = "Example: unheck deploy dist/web-1.0 --target prod")]
     Deploy(DeployArgs),
-    /// Make a release that is deployed serve: on all hosts, or on none
+    /// Make a release that is deployed serve: on all hosts or on none, or by the tag of a registry
     #[command(after_help = "Example: unheck release --target prod")]
     Release(ReleaseArgs),
     /// Make the release that served before serve again
@@ -98,7 +98,7 @@ pub(crate) enum Verb {
     /// Say what is deployed, what serves, since when and by whom
     #[command(after_help = "Example: unheck status --target prod")]
     Status(StatusArgs),
-    /// Remove old releases from hosts, never the one that serves or the one before it
+    /// Remove old releases, never the one that serves or the one before it
     #[command(after_help = "Example: unheck prune --target prod --releases 3")]
     Prune(PruneArgs),
     /// Say what a step between two versions changes, and which lines of your code it breaks
@@ -590,7 +590,7 @@ pub(crate) struct IdentifyArgs {
     pub(crate) index: IndexArgs,
 }
 
-/// Which hosts.
+/// Which hosts or registry.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Target")]
 pub(crate) struct TargetArgs {
@@ -608,6 +608,9 @@ pub(crate) struct TargetArgs {
     /// A configuration file for `ssh` instead of the user's
     #[arg(long, env = "UNHECK_SSH_CONFIG", value_name = "FILE")]
     pub(crate) ssh_config: Option<PathBuf>,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 /// Which hosts, and what to do when somebody else is at them.
@@ -616,7 +619,7 @@ pub(crate) struct LockedTargetArgs {
     /// Which hosts.
     #[command(flatten)]
     pub(crate) target: TargetArgs,
-    /// End the session that holds a host's lock, which undoes what it has not finished
+    /// Take the lock away from whoever holds it, and undo what was not finished
     #[arg(long, env = "UNHECK_STEAL_LOCK", value_parser = BoolishValueParser::new(), help_heading = "Target")]
     pub(crate) steal_lock: bool,
 }
@@ -624,7 +627,7 @@ pub(crate) struct LockedTargetArgs {
 /// `unheck deploy`.
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
-    /// A directory or archive that `unheck build --format dir` or `tar` made
+    /// For hosts a directory or archive that `unheck build --format dir` or `tar` made; for a registry an image
     pub(crate) artifact: PathBuf,
     /// Print systemd units for it instead: a socket that outlives releases, and the service
     #[arg(long, env = "UNHECK_UNIT", value_parser = BoolishValueParser::new())]
@@ -632,6 +635,9 @@ pub(crate) struct DeployArgs {
     /// Where.
     #[command(flatten)]
     pub(crate) at: LockedTargetArgs,
+    /// What is put beside an image.
+    #[command(flatten)]
+    pub(crate) attach: AttachArgs,
 }
 
 /// `unheck release`.

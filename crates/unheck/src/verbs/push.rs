@@ -9,6 +9,7 @@ use unheck_engine::publish::{
     Attach, PushedImage, Reference, Saying, SignCommand, Signer, SigningKey, push as send,
 };
 use unheck_engine::session::Session;
+use unheck_engine::vulnerabilities::Basis;
 
 use super::Context;
 use super::known::Known;
@@ -74,23 +75,8 @@ pub(super) fn push_to(
 ) -> Result<Vec<PushedImage>, Box<Failure>> {
     let access = crate::open::access(what.registry, context.surroundings)?;
     let signer = signer(what.attach, what.project)?;
-    let attach = match what.attach.no_attach {
-        true => Attach::Nothing,
-        false => Attach::Said(Saying {
-            signer: signer.as_ref(),
-            basis: what.known.basis(),
-        }),
-    };
-    if let Attach::Said(Saying {
-        signer: Some(Signer::Command(command)),
-        ..
-    }) = attach
-    {
-        context.ui.say(&clean(&format!(
-            "signing with the command `{}`",
-            command.program()
-        )));
-    }
+    let attach = attached(what.attach, signer.as_ref(), what.known.basis());
+    say_command(context.ui, signer.as_ref());
     let names: Vec<String> = what.references.iter().map(ToString::to_string).collect();
     let pushed = session.stage(Stage::Push, &names.join(", "), || {
         send(session, &access, what.artifact, what.references, attach)
@@ -98,8 +84,28 @@ pub(super) fn push_to(
     Ok(pushed?)
 }
 
+/// What is put beside an image.
+pub(super) const fn attached<'a>(
+    args: &AttachArgs,
+    signer: Option<&'a Signer>,
+    basis: Option<Basis<'a>>,
+) -> Attach<'a> {
+    match args.no_attach {
+        true => Attach::Nothing,
+        false => Attach::Said(Saying { signer, basis }),
+    }
+}
+
+/// Tells which program is about to be run.
+pub(super) fn say_command(ui: &Ui, signer: Option<&Signer>) {
+    if let Some(Signer::Command(command)) = signer {
+        let program = command.program();
+        ui.say(&clean(&format!("signing with the command `{program}`")));
+    }
+}
+
 /// Who signs: a flag's key or command, else the command that the project configures.
-fn signer(args: &AttachArgs, project: Option<&Project>) -> Result<Option<Signer>, Box<Failure>> {
+pub(super) fn signer(args: &AttachArgs, project: Option<&Project>) -> Result<Option<Signer>, Box<Failure>> {
     if let Some(path) = &args.sign_key {
         return Ok(Some(Signer::Key(signing_key(path)?)));
     }

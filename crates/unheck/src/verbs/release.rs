@@ -1,7 +1,9 @@
 //! `unheck release` and `unheck rollback`. Both print the name of what serves now.
 
 use unheck_deploy::Wanted;
+use unheck_engine::publish;
 
+use super::target::Opened;
 use super::{Context, target};
 use crate::cli::{LockedTargetArgs, ReleaseArgs, RollbackArgs};
 use crate::exit;
@@ -31,10 +33,15 @@ fn switch(
     context: Context<'_>,
 ) -> Result<u8, Box<Failure>> {
     let opened = target::open(&at.target, context)?;
-    let has_health = opened.target.health.is_some();
-    let report = opened.run(context, at.steal_lock, |target| {
-        unheck_deploy::release(target, wanted, check)
-    })?;
+    let has_health = opened.has_health();
+    let report = match &opened {
+        Opened::Hosts(hosts) => hosts.run(context, at.steal_lock, |target| {
+            unheck_deploy::release(target, wanted, check)
+        })?,
+        Opened::Registry(registry) => registry.run(at.steal_lock, |target| {
+            publish::target::release(target, wanted, check)
+        })?,
+    };
     for host in &report.hosts {
         let before = host.before.as_deref().unwrap_or("nothing");
         let what = if host.already {

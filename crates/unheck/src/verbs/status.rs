@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 use unheck_deploy::{HostStatus, StatusReport};
+use unheck_engine::publish;
 
+use super::target::Opened;
 use super::{Context, target};
 use crate::cli::StatusArgs;
 use crate::exit;
@@ -25,7 +27,10 @@ struct FailureJson<'a> {
 
 pub(super) fn status(args: &StatusArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let opened = target::open(&args.at, context)?;
-    let report = opened.run(context, false, unheck_deploy::status)?;
+    let report = match &opened {
+        Opened::Hosts(hosts) => hosts.run(context, false, unheck_deploy::status)?,
+        Opened::Registry(registry) => registry.run(false, publish::target::status)?,
+    };
     let text: Vec<String> = report.hosts.iter().map(of_host).collect();
     let failures = report.failures.iter().map(|failure| FailureJson {
         host: &failure.host,

@@ -12,4 +12,5 @@ mod questions;
 mod registry;
 mod review;
 mod schema;
+mod target;
 mod vulnerabilities;

@@ -1,0 +1,163 @@
+//! An image → the target's repository, by digest; what serves is not touched.
+
+use std::path::Path;
+
+use unheck_base::Digest;
+use unheck_deploy::{DeployReport, Deployed, ReleaseInfo, release_name};
+use unheck_registry::Purpose;
+use unheck_registry::push::Push;
+
+use super::record::{Kept, NotWritten, Record};
+use super::{Shop, TargetContext, TargetFault};
+use crate::inside::look;
+use crate::publish::{Attach, PublishError, gathered, push};
+
+const DOING: &str = "deploy to";
+const UNTOUCHED: &str = "what serves was not touched";
+/// How often the record is read again because somebody else wrote it.
+const ATTEMPTS: u32 = 5;
+
+/// Pushes the image at `artifact` under the tag of its release, and checks that the registry has all of it. Bill of
+/// materials and provenance are put beside it as `push` does.
+///
+/// # Errors
+/// [`TargetFault`]; what was sent stays at the registry, so that the next call goes on.
+pub fn deploy(
+    context: TargetContext<'_>,
+    artifact: &Path,
+    attach: Attach<'_>,
+) -> Result<Deployed, TargetFault> {
+    let shop = Shop::open(context, "deploy", Purpose::Push);
+    let shop = shop.map_err(|error| failed(context, error))?;
+    let untouched = |error| shop.failed(DOING, UNTOUCHED, error);
+    let whole = gathered(artifact).map_err(untouched)?;
+    let release = Release::of(&shop, artifact, &whole).map_err(untouched)?;
+    let record = Record::read(&shop, DOING)?;
+    shop.unlocked(&record.state, DOING)?;
+
+    let tag = context.target.release_tag(&release.id);
+    let reference = context.target.repository.tagged(&tag);
+    let reference = reference.expect("checked with the target");
+    let pushed = push(
+        context.session,
+        context.access,
+        artifact,
+        &[reference],
+        attach,
+    );
+    let pushed = pushed.map_err(untouched)?;
+    check(&shop, &whole)?;
+
+    let already = release.note(&shop)?;
+    let sent: u64 = pushed.iter().map(|one| one.sent).sum();
+    Ok(Deployed {
+        target: context.target.name.clone(),
+        release: release.id,
+        hosts: vec![DeployReport {
+            host: context.target.repository.to_string(),
+            already: already && sent == 0,
+            files: pushed.iter().map(|one| one.blobs).sum(),
+            bytes: sent,
+            sent,
+            received: 0,
+        }],
+    })
+}
+
+fn failed(context: TargetContext<'_>, source: PublishError) -> TargetFault {
+    TargetFault::Publish {
+        doing: DOING,
+        target: context.target.name.clone(),
+        after: UNTOUCHED.to_owned(),
+        source: Box::new(source),
+    }
+}
+
+/// Each blob by its size, each manifest by its bytes: as the registry has them now.
+fn check(shop: &Shop<'_>, whole: &Push) -> Result<(), TargetFault> {
+    let untouched = |error| shop.failed(DOING, UNTOUCHED, error);
+    let missing = |digest: &Digest| TargetFault::Missing {
+        target: shop.context.target.name.clone(),
+        what: digest.to_string(),
+    };
+    for blob in &whole.blobs {
+        let there =
+            shop.wait(async |heard| shop.client.has_blob(&blob.digest, blob.size, heard).await);
+        if !there.map_err(untouched)? {
+            return Err(missing(&blob.digest));
+        }
+    }
+    for document in &whole.manifests {
+        let digest = document.descriptor.digest;
+        if shop.by_digest(digest).map_err(untouched)?.is_none() {
+            return Err(missing(&digest));
+        }
+    }
+    Ok(())
+}
+
+/// A release that is to be written down.
+struct Release {
+    id: String,
+    kept: Kept,
+}
+
+impl Release {
+    fn of(shop: &Shop<'_>, artifact: &Path, whole: &Push) -> Result<Self, PublishError> {
+        let documents: Vec<Digest> = whole
+            .manifests
+            .iter()
+            .map(|document| document.descriptor.digest)
+            .collect();
+        let content = *documents.last().expect("an image has a manifest");
+        let insides = look(artifact).map_err(Box::new)?;
+        let plain =
+            |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(120).collect() };
+        let said = |of: fn(&crate::inside::Inside) -> Option<&String>| {
+            insides.iter().find_map(of).map(|text| plain(text))
+        };
+        let name = shop.client.repository().name();
+        let name = name.rsplit('/').next().unwrap_or(name);
+        let project = said(|inside| inside.project.as_ref()).unwrap_or_else(|| name.to_owned());
+        let version = said(|inside| inside.version.as_ref());
+        let mut seen = std::collections::BTreeSet::new();
+        let blobs = whole.blobs.iter().filter(|blob| seen.insert(blob.digest));
+        Ok(Self {
+            // No tag has a `+`.
+            id: release_name(&project, version.as_deref(), &content).replace('+', "_"),
+            kept: Kept {
+                documents,
+                info: ReleaseInfo {
+                    content,
+                    project,
+                    version,
+                    bytes: blobs.map(|blob| blob.size).sum(),
+                    deployed: shop.entry.clone(),
+                },
+            },
+        })
+    }
+
+    /// Writes it into the record, unless it is there. Whether it was.
+    fn note(&self, shop: &Shop<'_>) -> Result<bool, TargetFault> {
+        let after = "the image is there, and is not written down yet";
+        let mut attempts = 0;
+        loop {
+            let mut record = Record::read(shop, DOING)?;
+            if record.state.releases.contains_key(&self.id) {
+                return Ok(true);
+            }
+            // A change now would look to whoever switches as if somebody switched as well.
+            shop.unlocked(&record.state, DOING)?;
+            let kept = self.kept.clone();
+            record.state.releases.insert(self.id.clone(), kept);
+            let line = shop.entry.about(&self.id, unheck_deploy::Outcome::Done);
+            attempts += 1;
+            match record.write(shop, &[line]) {
+                Ok(()) => return Ok(false),
+                Err(NotWritten::Changed) if attempts < ATTEMPTS => {}
+                Err(error) => return Err(shop.not_written(DOING, after, error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! A target that is a repository: `deploy`, `release`, `rollback`, `status`, `prune` against the registry of the
+//! test kit.
+
+use unheck_testkit::http::{Response, Server};
+use unheck_testkit::{Registry, RegistryOptions};
+
+use crate::kit::{Kit, PROJECT, Ran};
+use crate::schema::check;
+
+/// Three images of one project, and a registry that one target names.
+struct World {
+    kit: Kit,
+    registry: Registry,
+    host: String,
+}
+
+const IMAGES: [&str; 3] = ["a.oci.tar", "b.oci.tar", "c.oci.tar"];
+
+impl World {
+    fn new(options: RegistryOptions, more: &str) -> Self {
+        let registry = Registry::start(options);
+        let host = registry.address();
+        let kit = Kit::new(PROJECT);
+        for image in IMAGES {
+            kit.write(
+                "main.py",
+                &format!("import native\n\nprint({image:?}, native)\n"),
+            );
+            let built = kit.build(&["-o", image]);
+            assert_eq!(built.code, 0, "{}", built.stderr);
+        }
+        let target = format!("[tool.unheck.targets.prod]\nregistry = \"{host}/team/shop\"\n{more}");
+        kit.write("pyproject.toml", &format!("{PROJECT}{target}"));
+        Self {
+            kit,
+            registry,
+            host,
+        }
+    }
+
+    fn run(&self, words: &[&str]) -> Ran {
+        self.kit
+            .plain(&[words, &["--insecure-registry", &self.host]].concat())
+    }
+
+    /// The one line that a verb which works prints.
+    #[track_caller]
+    fn ok(&self, words: &[&str]) -> String {
+        let ran = self.run(words);
+        assert_eq!(ran.code, 0, "{words:?}: {}", ran.stderr);
+        ran.stdout.trim_end().to_owned()
+    }
+
+    /// The JSON of a verb that works, held against its schema.
+    #[track_caller]
+    fn json(&self, schema: &str, words: &[&str]) -> serde_json::Value {
+        check(schema, &self.ok(&[words, &["--json"]].concat()))
+    }
+
+    /// The release whose image a tag names.
+    fn named(&self, tag: &str) -> Option<String> {
+        let (_, bytes) = self.registry.manifest("team/shop", tag)?;
+        let same = |other: &&String| {
+            let other = self.registry.manifest("team/shop", other);
+            other.is_some_and(|(_, other)| other == bytes)
+        };
+        let tags = self.registry.tags("team/shop");
+        let release = tags.iter().filter(|tag| tag.starts_with("live-shop"));
+        release
+            .clone()
+            .find(same)
+            .map(|tag| tag["live-".len()..].to_owned())
+    }
+
+    fn live(&self) -> Option<String> {
+        self.named("live")
+    }
+}
+
+#[test]
+fn releases_in_a_registry_come_go_and_come_back() {
+    let world = World::new(RegistryOptions::default(), "");
+    let nothing = world.json("status", &["status"]);
+    assert_eq!(
+        nothing["hosts"][0]["deployed"].as_array().map(Vec::len),
+        Some(0)
+    );
+    assert_eq!(world.run(&["release"]).code, 2, "nothing is deployed");
+
+    let first = world.json("deploy", &["deploy", "a.oci.tar"]);
+    let a = first["release"].as_str().expect("name").to_owned();
+    assert!(a.starts_with("shop-1.0-"), "{a}");
+    assert_eq!(
+        first["hosts"][0]["host"],
+        format!("{}/team/shop", world.host)
+    );
+    assert_eq!(world.live(), None, "nothing serves by being deployed");
+    let again = world.json("deploy", &["deploy", "a.oci.tar"]);
+    assert_eq!(again["hosts"][0]["already"], true);
+    assert_eq!(again["hosts"][0]["sent"], 0);
+
+    assert_eq!(world.ok(&["release"]), a);
+    assert_eq!(world.live(), Some(a.clone()));
+    let b = world.ok(&["deploy", "b.oci.tar"]);
+    assert_eq!(world.live(), Some(a.clone()));
+    let switched = world.json("release", &["release", &b[.."shop-1.0-".len() + 6]]);
+    assert_eq!(switched["hosts"][0]["before"], a.as_str());
+    assert_eq!(world.live(), Some(b.clone()));
+    assert_eq!(world.named("live-previous"), Some(a.clone()));
+
+    let status = world.json("status", &["status"]);
+    let host = &status["hosts"][0];
+    assert_eq!(
+        (&host["released"], &host["previous"]),
+        (&b.as_str().into(), &a.as_str().into())
+    );
+    assert_eq!(host["since"]["what"], "release");
+    assert_eq!(host["deployed"].as_array().map(Vec::len), Some(2));
+    assert!(host["locked"].is_null() && host["unconfirmed"].is_null());
+    let text = world.ok(&["status"]);
+    assert!(text.contains(&format!("serves    {b}, since ")), "{text}");
+
+    assert_eq!(world.json("release", &["rollback"])["release"], a.as_str());
+    assert_eq!(world.live(), Some(a.clone()));
+    assert_eq!(world.named("live-previous"), Some(b.clone()));
+    assert_eq!(
+        world.json("status", &["status"])["hosts"][0]["since"]["what"],
+        "rollback"
+    );
+    let same = world.json("release", &["release", &a]);
+    assert_eq!(same["hosts"][0]["already"], true);
+    assert_eq!(world.ok(&["rollback", &b]), b);
+
+    // Its image is what was pushed, with what is said about it.
+    let reference = format!("{}/team/shop:live", world.host);
+    let why = world.ok(&["why", &reference, "hello-lib"]);
+    assert_eq!(
+        why,
+        world
+            .kit
+            .plain(&["why", "b.oci.tar", "hello-lib"])
+            .stdout
+            .trim_end()
+    );
+    let verified = world.run(&["verify", "--static", &reference]);
+    assert!(
+        !verified.stdout.contains("sbom-differs"),
+        "{}",
+        verified.stdout
+    );
+    let unknown = world.run(&["release", "nothing-of-that-name"]);
+    assert_eq!(unknown.code, 2);
+    assert!(
+        unknown.stderr.contains("is not deployed"),
+        "{}",
+        unknown.stderr
+    );
+}
+
+#[test]
+fn old_releases_go_but_not_what_serves_served_or_has_another_tag() {
+    let world = World::new(RegistryOptions::default(), "keep = 0\n");
+    let [a, b, c] = IMAGES.map(|image| {
+        let id = world.ok(&["deploy", image]);
+        world.ok(&["release"]);
+        id
+    });
+    assert_eq!(world.live(), Some(c.clone()));
+    let tag = format!("live-{a}");
+    // Somebody calls the first one 1.0 as well.
+    let (media, bytes) = world
+        .registry
+        .manifest("team/shop", &tag)
+        .expect("manifest");
+    world
+        .registry
+        .put_manifest("team/shop", "1.0", &media, &bytes);
+    let pruned = world.json("prune", &["prune"]);
+    assert_eq!(pruned["hosts"][0]["removed"], serde_json::json!([a]));
+    assert_eq!(world.registry.tags("team/shop").contains(&tag), false);
+    assert!(world.registry.manifest("team/shop", "1.0").is_some());
+    assert_eq!(
+        (world.live(), world.named("live-previous")),
+        (Some(c.clone()), Some(b.clone()))
+    );
+
+    world.ok(&["deploy", "a.oci.tar"]);
+    world.ok(&["release", &a]);
+    // Now the second is neither live nor previous, and nobody else names it.
+    let pruned = world.json("prune", &["prune"]);
+    assert_eq!(pruned["hosts"][0]["removed"], serde_json::json!([b]));
+    assert_eq!(world.run(&["rollback", &b]).code, 2);
+    assert_eq!(
+        world.json("prune", &["prune"])["hosts"][0]["removed"],
+        serde_json::json!([])
+    );
+    let left: Vec<String> = world.registry.tags("team/shop");
+    let attached = left.iter().filter(|tag| tag.starts_with("sha256-")).count();
+    assert_eq!(attached, 0, "the registry lists referrers itself: {left:?}");
+    assert_eq!(world.ok(&["rollback"]), c);
+}
+
+#[test]
+fn a_registry_that_removes_nothing_is_told_and_locks_nobody_out() {
+    let options = RegistryOptions {
+        delete: false,
+        referrers: false,
+        ..RegistryOptions::default()
+    };
+    let world = World::new(options, "keep = 0\n");
+    for image in IMAGES {
+        world.ok(&["deploy", image]);
+        world.ok(&["release"]);
+    }
+    let pruned = world.run(&["prune"]);
+    assert_eq!(pruned.code, 3);
+    assert!(
+        pruned.stderr.contains("removes no manifests") && pruned.stderr.contains("storage.delete"),
+        "{}",
+        pruned.stderr
+    );
+    let status = world.json("status", &["status"]);
+    assert_eq!(
+        status["hosts"][0]["deployed"].as_array().map(Vec::len),
+        Some(3)
+    );
+    assert!(status["hosts"][0]["locked"].is_null());
+    world.ok(&["rollback"]);
+}
+
+#[test]
+fn what_is_ill_is_undone() {
+    let health = Server::start();
+    health.put_response("/health", Response::status(503));
+    let more = format!(
+        "health = {{ url = \"{}\", deadline = 1 }}\n",
+        health.url("/health")
+    );
+    let world = World::new(RegistryOptions::default(), &more);
+    let a = world.ok(&["deploy", "a.oci.tar"]);
+    let first = world.run(&["release"]);
+    assert_eq!(first.code, 1);
+    assert!(
+        first.stderr.contains("nothing serves, as before")
+            && first.stderr.contains("it was not healthy within"),
+        "{}",
+        first.stderr
+    );
+    assert_eq!(world.live(), None, "the test kit takes a tag away");
+
+    assert_eq!(world.ok(&["release", "--no-health-check"]), a);
+    let b = world.ok(&["deploy", "b.oci.tar"]);
+    let ill = world.run(&["release"]);
+    assert_eq!(ill.code, 1);
+    assert!(
+        ill.stderr.contains("what served before serves again") && ill.stderr.contains("503"),
+        "{}",
+        ill.stderr
+    );
+    assert_eq!(world.live(), Some(a));
+    assert_eq!(
+        world.named("live-previous"),
+        None,
+        "nothing served before it"
+    );
+    let status = world.json("status", &["status"]);
+    assert!(status["hosts"][0]["locked"].is_null() && status["hosts"][0]["unconfirmed"].is_null());
+
+    health.put("/health", b"fine".to_vec());
+    assert_eq!(world.ok(&["release"]), b);
+    assert_eq!(world.live(), Some(b));
+}
+
+/// The registry refuses everything from the n-th request of a verb on, for every n there is: what it has then is what
+/// a program leaves that is killed there.
+#[test]
+fn a_release_that_ends_at_any_request_is_undone_or_done() {
+    let world = World::new(RegistryOptions::default(), "");
+    let a = world.ok(&["deploy", "a.oci.tar"]);
+    world.ok(&["release"]);
+    let b = world.ok(&["deploy", "b.oci.tar"]);
+    let (mut locked, mut moved, mut ended) = (0, 0, 0);
+    for requests in 0.. {
+        world.registry.refuse_after(Some(requests));
+        let cut = world.run(&["release", &b]);
+        world.registry.refuse_after(None);
+        let live = world.live().expect("something serves");
+        moved += u32::from(live == b && cut.code != 0);
+        let status = world.json("status", &["status"]);
+        let host = &status["hosts"][0];
+        let unconfirmed = host["unconfirmed"].as_str();
+        if cut.code == 0 {
+            assert_eq!(live, b);
+        } else {
+            assert!(
+                [1, 3].contains(&cut.code) && !cut.stderr.contains("bug"),
+                "{requests}: {}",
+                cut.stderr
+            );
+            assert!(
+                live == a || unconfirmed == Some(&a) || host["released"] == b.as_str(),
+                "{requests}: {status}"
+            );
+        }
+        if unconfirmed.is_some() {
+            locked += 1;
+            let second = world.run(&["rollback"]);
+            assert_eq!(second.code, 2, "{requests}: {}", second.stderr);
+            assert!(
+                second.stderr.contains("somebody else is at it: ")
+                    && second.stderr.contains("--steal-lock"),
+                "{}",
+                second.stderr
+            );
+            // The next call, whatever it is, brings back what served.
+            world.ok(&["prune", "--releases", "9", "--steal-lock"]);
+            assert_eq!(world.live(), Some(a.clone()), "{requests}");
+            assert_ne!(world.named("live-previous"), Some(a.clone()), "{requests}");
+        }
+        world.ok(&["release", &b]);
+        assert_eq!(world.live(), Some(b.clone()));
+        let status = world.json("status", &["status"]);
+        assert_eq!(status["hosts"][0]["previous"], a.as_str(), "{requests}");
+        assert_eq!(world.named("live-previous"), Some(a.clone()), "{requests}");
+        // As it was before, up to the previous one.
+        world.ok(&["release", &a]);
+        if cut.code == 0 {
+            ended = requests;
+            break;
+        }
+    }
+    assert!(
+        ended >= 20 && locked >= 5 && moved >= 2,
+        "{ended} requests, {locked} locks, {moved} times it served"
+    );
+}
+
+#[test]
+fn a_deployment_that_ends_at_any_request_is_completed_by_the_next() {
+    let world = World::new(RegistryOptions::default(), "");
+    let a = world.ok(&["deploy", "a.oci.tar"]);
+    world.ok(&["release"]);
+    let mut cuts = 0;
+    for requests in (0..).step_by(3) {
+        world.registry.refuse_after(Some(requests));
+        let cut = world.run(&["deploy", "b.oci.tar"]);
+        world.registry.refuse_after(None);
+        assert_eq!(world.live(), Some(a.clone()));
+        let status = world.json("status", &["status"]);
+        let deployed = status["hosts"][0]["deployed"].as_array().map(Vec::len);
+        if cut.code == 0 {
+            assert_eq!(deployed, Some(2));
+            break;
+        }
+        assert_eq!(cut.code, 3, "{requests}: {}", cut.stderr);
+        // Nothing half done counts as deployed, unless only the look after the last word was lost.
+        assert!(deployed == Some(1) || requests > 20, "{requests}: {status}");
+        cuts += 1;
+    }
+    assert!(cuts >= 7, "{cuts}");
+    let b = world.ok(&["deploy", "b.oci.tar"]);
+    assert_eq!(world.ok(&["release", &b]), b);
+}
+
+#[test]
+fn many_at_once_leave_one_release_and_a_true_record() {
+    let world = World::new(RegistryOptions::default(), "");
+    let [a, b] = [IMAGES[0], IMAGES[1]].map(|image| world.ok(&["deploy", image]));
+    world.ok(&["release", &a]);
+    for _ in 0..4 {
+        let codes: Vec<i32> = std::thread::scope(|scope| {
+            let (world, a, b) = (&world, &a, &b);
+            let threads = [a, b, a, b].map(|id| scope.spawn(move || world.run(&["release", id])));
+            threads
+                .map(|thread| thread.join().expect("thread").code)
+                .to_vec()
+        });
+        // 2: somebody else is at it; 3: somebody came between.
+        assert!(
+            codes.iter().all(|code| [0, 2, 3].contains(code)),
+            "{codes:?}"
+        );
+        let live = world.live().expect("something serves");
+        assert!(live == a || live == b);
+        // Whatever the race was, one call brings all to one state.
+        world.ok(&["release", &b, "--steal-lock"]);
+        let status = world.json("status", &["status"]);
+        assert_eq!(status["released"], b.as_str());
+        assert_eq!(world.live(), Some(b.clone()));
+        assert!(status["hosts"][0]["locked"].is_null());
+    }
+}
+
+#[test]
+fn what_cannot_be_deployed_or_read_is_told() {
+    let world = World::new(RegistryOptions::default(), "");
+    let tree = world.run(&["deploy", "pyproject.toml"]);
+    assert_eq!(tree.code, 2, "{}", tree.stderr);
+    let unit = world.run(&["deploy", "a.oci.tar", "--unit"]);
+    assert_eq!(unit.code, 2);
+    assert!(
+        unit.stderr.contains("units are for hosts"),
+        "{}",
+        unit.stderr
+    );
+    let offline = world.run(&["status", "--offline"]);
+    assert_eq!(offline.code, 3, "{}", offline.stderr);
+    let plain = world.kit.plain(&["status"]);
+    assert_eq!(plain.code, 3, "no plain HTTP unless it is allowed");
+
+    // An image of somebody's own under the record's tag is nobody's record.
+    world.ok(&[
+        "push",
+        "a.oci.tar",
+        &format!("{}/team/shop:live-releases", world.host),
+    ]);
+    let stranger = world.run(&["status"]);
+    assert_eq!(stranger.code, 2);
+    assert!(
+        stranger.stderr.contains("was not written by unheck"),
+        "{}",
+        stranger.stderr
+    );
+
+    let both = world.kit.project().join("pyproject.toml");
+    let text = fs_err::read_to_string(&both).expect("file") + "hosts = [\"a\"]\n";
+    fs_err::write(&both, text).expect("file");
+    let both = world.run(&["status"]);
+    assert_eq!(both.code, 2);
+    assert!(
+        both.stderr.contains("`hosts` is for hosts"),
+        "{}",
+        both.stderr
+    );
+}

@@ -320,7 +320,30 @@ const PULLS: &[PullRow] = &[
             r.server
                 .fault(layer, Fault::Stall(100, Duration::from_secs(5)));
         },
-        Some(""),
+        Some("(400 bytes came): the connection timed out"),
+    ),
+    (
+        "a layer comes slowly, but it comes",
+        |r, _, layer| {
+            r.server
+                .fault(layer, Fault::Slow(1000, Duration::from_millis(50)));
+        },
+        None,
+    ),
+    (
+        "a layer redirects to a file",
+        |r, _, layer| {
+            r.server
+                .fault(layer, Fault::Redirect("file:///etc/passwd".to_owned()));
+        },
+        Some("the registry sends us to `file:///etc/passwd`: that is no HTTP"),
+    ),
+    (
+        "a layer fails twice",
+        |r, _, layer| {
+            r.server.fault_times(layer, 2, Fault::Status(500));
+        },
+        None,
     ),
     (
         "a layer redirects in a circle",

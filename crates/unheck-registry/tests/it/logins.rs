@@ -1,13 +1,15 @@
 //! Logins: who gets them and who does not.
 
+use unheck_registry::pull::{self, BlobTransport};
 use unheck_registry::{Client, Options, Purpose};
 use unheck_store::Store;
+use unheck_store::fetch::{FetchOptions, fetch_all};
 use unheck_testkit::registry::Auth;
 use unheck_testkit::{Registry, RegistryOptions, Server};
 
 use crate::support::{
-    access, chain, client, client_of, logins, message, noise, one, options, receive, reference,
-    send,
+    access, block_on, chain, client, client_of, logins, message, noise, one, options, receive,
+    reference, send,
 };
 
 fn registry(auth: Auth) -> Registry {
@@ -79,6 +81,25 @@ fn one_token_serves_a_whole_push_and_a_new_one_comes_when_it_is_over() {
     assert!((4..20).contains(&asked), "{asked}");
     // A life of no time is taken for a second: a push is not a storm of tokens.
     assert!(fresh(None, 0) <= 3);
+}
+
+#[test]
+fn a_pull_goes_on_with_a_new_token_when_the_old_one_ends() {
+    let registry = registry(token());
+    let client = client(&registry, access(&registry, LOGIN));
+    send(&client, &one(&[noise(1, 20_000), noise(2, 10)])).unwrap();
+    let reference = reference(&registry, "team/web:1");
+    let remote = block_on(pull::image(&client, &reference, None, &|_| {})).unwrap();
+    registry.revoke_tokens();
+    registry.server.clear_requests();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let wants = pull::wants(&client, &remote.blobs);
+    let options = FetchOptions::default();
+    let transport = BlobTransport(&client);
+    let fetched = block_on(fetch_all(&store, &transport, &wants, &options, &|_| {}));
+    assert_eq!(fetched.unwrap().len(), 3);
+    assert_eq!(registry.server.requests_for("/token").len(), 1);
 }
 
 #[test]

@@ -16,6 +16,11 @@ test:
 test-live:
     cargo test -p unheck --test live -- --ignored --nocapture
 
+# Deploys to hosts that are namespaces of this machine, with sshd and systemd; needs root, openssh, iproute2, systemd
+test-hosts:
+    cargo test -p unheck-deploy --test live --example tiny-web -- --ignored --nocapture --test-threads 1
+    cargo test -p unheck --test hosts -- --ignored --nocapture --test-threads 1
+
 # Speed, memory and size, as in docs/benchmarks.md
 bench:
     cargo bench -p unheck

@@ -360,7 +360,7 @@ pub fn ask(address: Ipv4Addr) -> Result<String, String> {
     }
 }
 
-/// Asks a host from several threads, without a pause.
+/// Asks a host from several threads.
 pub struct Load {
     stop: Arc<AtomicBool>,
     asked: Arc<AtomicU64>,
@@ -368,8 +368,13 @@ pub struct Load {
 }
 
 impl Load {
-    /// Begins.
+    /// Begins, without a pause.
     pub fn new(address: Ipv4Addr) -> Self {
+        Self::paced(address, Duration::ZERO)
+    }
+
+    /// Begins, with a pause of each thread between its requests.
+    pub fn paced(address: Ipv4Addr, pause: Duration) -> Self {
         let (stop, asked) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicU64::new(0)),
@@ -385,6 +390,7 @@ impl Load {
                     }
                     longest = longest.max(begun.elapsed());
                     asked.fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(pause);
                 }
                 (lost, longest)
             })

@@ -18,6 +18,99 @@ fn project(name: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
     (directory, project, output)
 }
 
+/// A project whose target is a repository of a registry, and three versions of it.
+fn releases(host: &str) -> (tempfile::TempDir, PathBuf, [PathBuf; 3]) {
+    let (directory, project, _) = project("hello");
+    let config = project.join("pyproject.toml");
+    let target =
+        format!("\n[tool.unheck.targets.prod]\nregistry = \"{host}/team/hello\"\nkeep = 0\n");
+    let before = fs_err::read_to_string(&config).unwrap();
+    fs_err::write(&config, before + &target).unwrap();
+    let images = [1, 2, 3].map(|number| {
+        fs_err::write(project.join("more.py"), format!("NUMBER = {number}\n")).unwrap();
+        let image = directory.path().join(format!("{number}.oci.tar"));
+        build(&project, &image, &[]);
+        image
+    });
+    (directory, project, images)
+}
+
+/// What skopeo says that a tag names.
+fn inspected(host: &str, tag: &str) -> String {
+    let reference = format!("docker://{host}/team/hello:{tag}");
+    let words = ["inspect", "--tls-verify=false", "--format", "{{.Digest}}"];
+    let inspected = tool("skopeo", &[&words[..], &[&reference]].concat()).ok();
+    inspected.stdout.trim().to_owned()
+}
+
+#[test]
+#[ignore = "live: runs Debian's docker-registry and skopeo"]
+fn a_registry_that_others_wrote_is_a_target() {
+    for deletes in [true, false] {
+        let registry = DockerRegistry::start(deletes);
+        let host = registry.host.as_str();
+        let (_directory, project, images) = releases(host);
+        let run = |words: &[&str]| {
+            let common = [
+                "--project",
+                text(&project),
+                "--insecure-registry",
+                host,
+                "--json",
+            ];
+            unheck(&[words, &common[..]].concat())
+        };
+        let ids = images.each_ref().map(|image| {
+            let deployed = run(&["deploy", text(image)]).ok().json();
+            run(&["release"]).ok();
+            deployed["release"].as_str().unwrap().to_owned()
+        });
+        let digests = ids
+            .each_ref()
+            .map(|id| inspected(host, &format!("live-{id}")));
+        assert_eq!(inspected(host, "live"), digests[2]);
+        assert_eq!(inspected(host, "live-previous"), digests[1]);
+        assert_eq!(run(&["rollback"]).ok().json()["release"], ids[1].as_str());
+        assert_eq!(inspected(host, "live"), digests[1]);
+        let status = run(&["status"]).ok().json();
+        assert_eq!(status["released"], ids[1].as_str());
+        assert_eq!(status["hosts"][0]["deployed"].as_array().unwrap().len(), 3);
+
+        let before = registry.bytes();
+        let pruned = run(&["prune"]);
+        if deletes {
+            assert_eq!(
+                pruned.ok().json()["hosts"][0]["removed"][0],
+                ids[0].as_str()
+            );
+            registry.collect();
+            assert!(
+                registry.bytes() < before,
+                "{} of {before}",
+                registry.bytes()
+            );
+        } else {
+            let pruned = pruned.ended(3);
+            assert!(pruned.stdout.contains("removes no manifests"), "{pruned:?}");
+        }
+        assert_eq!(inspected(host, "live"), digests[1]);
+        // What is left is whole.
+        for id in &ids[1..] {
+            let from = format!("docker://{host}/team/hello:live-{id}");
+            let to = format!("oci:{}", text(&project.join(format!("copy-{id}"))));
+            tool(
+                "skopeo",
+                &["copy", "-q", "--src-tls-verify=false", &from, &to],
+            )
+            .ok();
+        }
+        assert_eq!(
+            run(&["release", &ids[2]]).ok().json()["release"],
+            ids[2].as_str()
+        );
+    }
+}
+
 #[test]
 #[ignore = "live: runs Debian's docker-registry and skopeo"]
 fn an_edit_of_the_app_sends_the_app_and_skopeo_reads_what_was_pushed() {

@@ -1,0 +1,87 @@
+//! The example `web`, served by uvicorn on hosts, released and rolled back under load.
+
+use std::time::Duration;
+
+use unheck_testkit::hosts::Host;
+
+use crate::kit::{example, text};
+use crate::world::{World, none_lost};
+
+/// What the page `/` of a version is.
+fn edit(version: &str) -> impl FnOnce(&str) -> String {
+    let page = format!(
+        "\n\n@app.get(\"/\")\ndef version() -> fastapi.Response:\n    return fastapi.Response(\"{version}\")\n"
+    );
+    move |source| source.to_owned() + &page
+}
+
+/// docs/deploy.md has it for users.
+const PATIENT: &str = r#"
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class Patient(HttpToolsProtocol):
+    def shutdown(self):
+        if self.cycle is None:
+            self.loop.call_later(1, super().shutdown)
+        else:
+            super().shutdown()
+"#;
+
+#[test]
+#[ignore = "live: systemd and sshd in namespaces, needs root and the network"]
+fn uvicorn_loses_no_request_over_twenty_releases_and_rollbacks() {
+    let world = World::new(2, |directory| {
+        let project = example("web", directory);
+        fs_err::write(project.join("patient.py"), PATIENT).unwrap();
+        project
+    });
+    world.arguments(&["--fd", "3", "--http", "patient:Patient"]);
+    let [one, two] = ["1", "2"].map(|version| world.build(version, "web.py", edit(version)));
+    world.install(&one);
+    let one = world.ok(&["deploy", text(&one)]);
+    world.ok(&["release"]);
+    world.check("1");
+    let before: Vec<u64> = world.hosts.hosts.iter().map(Host::bytes).collect();
+    let update = world.json(&["deploy", text(&two)]);
+    let two = update["release"].as_str().unwrap().to_owned();
+    for ((host, before), report) in world
+        .hosts
+        .hosts
+        .iter()
+        .zip(before)
+        .zip(update["hosts"].as_array().unwrap())
+    {
+        let (wire, bytes) = (host.bytes() - before, report["bytes"].as_u64().unwrap());
+        println!("an edit of the app: {bytes} bytes of files changed, {wire} bytes on the wire");
+        assert!(wire <= bytes + (64 << 10), "{wire} for {bytes}");
+    }
+    let load = world.load(Duration::ZERO);
+    let mut times = Vec::new();
+    for round in 0..20 {
+        let words: &[&str] = match round % 4 {
+            0 => &["release", &two],
+            1 => &["rollback"],
+            2 => &["release"],
+            _ => &["rollback", &one],
+        };
+        let report = world.json(words);
+        let expected = if round % 2 == 0 {
+            ("2", &two)
+        } else {
+            ("1", &one)
+        };
+        assert_eq!(report["release"], expected.1.as_str());
+        world.check(expected.0);
+        let hosts = report["hosts"].as_array().unwrap().iter();
+        times.extend(hosts.map(|host| host["switch_ms"].as_u64().unwrap()));
+    }
+    times.sort_unstable();
+    println!(
+        "{} switches: median {} ms, slowest {:?} ms",
+        times.len(),
+        times[times.len() / 2],
+        times.last()
+    );
+    none_lost(load);
+}

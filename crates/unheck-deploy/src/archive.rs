@@ -10,6 +10,7 @@ use tar::{Builder, EntryType, Header};
 use unheck_base::{Digest, Hasher, TreePath};
 
 use crate::artifact::{Artifact, Node};
+use crate::delta::Part;
 use crate::error::HostError;
 use crate::lists::blob_name;
 
@@ -25,9 +26,22 @@ pub(crate) struct Wanted<'a> {
     pub(crate) blobs: BTreeMap<String, &'a TreePath>,
     /// Texts of lists, by digest.
     pub(crate) lists: BTreeMap<Digest, &'a [u8]>,
+    /// Of the blobs, those that go as what is new in them.
+    pub(crate) deltas: BTreeMap<String, Delta>,
 }
 
-/// Writes what a host lacks: `ab/HEX[.x]` and `lists/HEX`.
+/// A blob that a host puts together.
+#[derive(Debug)]
+pub(crate) struct Delta {
+    /// The blob that it has.
+    pub(crate) old: String,
+    /// All bytes of the new one.
+    pub(crate) bytes: Vec<u8>,
+    /// What it consists of.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// Writes what a host lacks: `ab/HEX[.x]`, `lists/HEX`, and `delta/HEX.NUMBER` for what is new in a blob.
 ///
 /// # Errors
 /// A file cannot be read or is not what its list says; the stream is cut.
@@ -48,7 +62,18 @@ pub(crate) fn write_blobs(
         )
         .map_err(cut)?;
     }
-    for (name, path) in &wanted.blobs {
+    for (name, delta) in &wanted.deltas {
+        for (number, part) in delta.parts.iter().enumerate() {
+            if let Part::New(range) = part {
+                let place = format!("delta/{name}.{number}");
+                let new = &delta.bytes[range.clone()];
+                let mut from = (new, new.len() as u64);
+                put(&mut tar, (&place, ""), EntryType::Regular, 0o444, &mut from).map_err(cut)?;
+            }
+        }
+    }
+    let whole = wanted.blobs.iter();
+    for (name, path) in whole.filter(|(name, _)| !wanted.deltas.contains_key(*name)) {
         let Some(Node::File {
             digest,
             len,

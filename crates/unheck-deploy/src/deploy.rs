@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use unheck_base::TreePath;
+use unheck_base::{Digest, TreePath};
 
-use crate::archive::{Wanted, write_blobs, write_links};
+use crate::archive::{Delta, Wanted, write_blobs, write_links};
 use crate::artifact::{Artifact, Node};
 use crate::audit::Outcome;
+use crate::delta::{self, Part};
 use crate::error::{DeployError, HostError, Refusal};
 use crate::host::{Context, Opened, State, all, failed, on_all};
 use crate::lists::{BaseTree, Difference, Listing, blob_name, parse_part};
@@ -161,7 +162,8 @@ impl Job<'_> {
             None => ("none".to_owned(), self.whole()),
         };
         let gone = list_of(&difference.gone);
-        let wanted = self.lacking(&mut host.session, &difference, &gone)?;
+        let mut wanted = self.lacking(&mut host.session, &difference, &gone)?;
+        self.compare(&mut host.session, &difference, &mut wanted)?;
         if !wanted.blobs.is_empty() || !wanted.lists.is_empty() {
             let say = |what: &str| (self.context.say)(host.way.label(), what);
             say(&format!("sending {} files", wanted.blobs.len()));
@@ -174,6 +176,7 @@ impl Job<'_> {
             self.transfer(host, report, "receive", |out| {
                 write_blobs(out, self.artifact, &wanted)
             })?;
+            assemble(&mut host.session, &wanted)?;
             host.session.call("adopt", &[])?;
         }
         let named = if difference.gone.is_empty() {
@@ -212,7 +215,7 @@ impl Job<'_> {
         verb: &str,
         write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
-        let mut session = Session::open(host.way)?;
+        let mut session = Session::open_stream(host.way)?;
         session.hello()?;
         session.call("open", &[&self.context.target.directory, "no"])?;
         let (sent, received) = session.stream(verb, &host.token, write)?;
@@ -257,8 +260,8 @@ impl Job<'_> {
 
     fn whole(&self) -> Difference {
         Difference {
-            gone: BTreeSet::new(),
             new: self.artifact.files.keys().cloned().collect(),
+            ..Difference::default()
         }
     }
 
@@ -267,7 +270,7 @@ impl Job<'_> {
         &'b self,
         session: &mut Session,
         difference: &'b Difference,
-        gone: &'b (unheck_base::Digest, Vec<u8>),
+        gone: &'b (Digest, Vec<u8>),
     ) -> Result<Wanted<'b>, HostError> {
         let mut wanted = Wanted {
             lists: self.listing.texts(),
@@ -304,12 +307,62 @@ impl Job<'_> {
         Ok(wanted)
     }
 
+    /// Finds out which of the wanted files are much like those that the base has under their paths.
+    fn compare(
+        &self,
+        session: &mut Session,
+        difference: &Difference,
+        wanted: &mut Wanted<'_>,
+    ) -> Result<(), HostError> {
+        for (name, path) in &wanted.blobs {
+            let Some(old) = difference.was.get(*path) else {
+                continue;
+            };
+            if !delta::SIZES.contains(&self.len(path)) || name.ends_with(".x") {
+                continue;
+            }
+            let blocks = session.call("blocks", &[old])?;
+            let failed = |source| HostError::Read {
+                path: (*path).clone(),
+                source,
+            };
+            let bytes = fs_err::read(self.artifact.root.join(path.as_str())).map_err(failed)?;
+            if Digest::of(&bytes).hex() != *name {
+                return Err(HostError::Damaged {
+                    path: (*path).clone(),
+                });
+            }
+            if let Some(parts) = delta::parts(&bytes, &blocks) {
+                let old = old.clone();
+                let delta = Delta { old, bytes, parts };
+                wanted.deltas.insert(name.clone(), delta);
+            }
+        }
+        Ok(())
+    }
+
     fn len(&self, path: &TreePath) -> u64 {
         match self.artifact.files.get(path) {
             Some(Node::File { len, .. }) => *len,
             _ => 0,
         }
     }
+}
+
+/// Has the host put together what went in parts.
+fn assemble(session: &mut Session, wanted: &Wanted<'_>) -> Result<(), HostError> {
+    for (name, delta) in &wanted.deltas {
+        let parts = delta.parts.iter().enumerate();
+        let lines = parts.map(|(number, part)| match part {
+            Part::Old(first, count) => format!("o {first} {count}"),
+            Part::New(_) => format!("n {number}"),
+        });
+        let lines: Vec<String> = lines.chain([String::new()]).collect();
+        let words = [name.as_str(), delta.old.as_str()].into_iter();
+        let words: Vec<&str> = words.chain(lines.iter().map(String::as_str)).collect();
+        session.call("assemble", &words)?;
+    }
+    Ok(())
 }
 
 /// The release that was deployed last: an update differs least from it.
@@ -320,8 +373,8 @@ fn newest(state: &State) -> Option<String> {
 }
 
 /// Paths, a line each, with their digest.
-fn list_of(paths: &BTreeSet<TreePath>) -> (unheck_base::Digest, Vec<u8>) {
+fn list_of(paths: &BTreeSet<TreePath>) -> (Digest, Vec<u8>) {
     let lines: Vec<String> = paths.iter().map(|path| format!("{path}\n")).collect();
     let text = lines.concat().into_bytes();
-    (unheck_base::Digest::of(&text), text)
+    (Digest::of(&text), text)
 }

@@ -26,6 +26,7 @@ mod archive;
 mod artifact;
 mod audit;
 mod config;
+mod delta;
 mod deploy;
 mod error;
 mod health;

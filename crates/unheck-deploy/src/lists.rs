@@ -39,6 +39,8 @@ pub(crate) struct Difference {
     pub(crate) gone: BTreeSet<TreePath>,
     /// Paths that the base lacks or has otherwise.
     pub(crate) new: BTreeSet<TreePath>,
+    /// Of these, plain files that are plain files of the base too: the names of their old blobs.
+    pub(crate) was: BTreeMap<TreePath, String>,
 }
 
 /// The name of a file among a host's blobs: content and mode.
@@ -129,9 +131,16 @@ impl Listing {
         let gone = lines
             .iter()
             .filter(|(path, what)| own.get(path) != Some(what));
+        let new: BTreeSet<TreePath> = new.map(|(path, _)| (*path).clone()).collect();
+        let old = |path: &TreePath| {
+            let is_plain = own.get(path).is_some_and(|what| what.starts_with("f "));
+            let hex = lines.get(path)?.strip_prefix("f ")?;
+            is_plain.then(|| (path.clone(), hex.to_owned()))
+        };
         Difference {
-            new: new.map(|(path, _)| (*path).clone()).collect(),
+            was: new.iter().filter_map(old).collect(),
             gone: gone.map(|(path, _)| path.clone()).collect(),
+            new,
         }
     }
 }

@@ -17,6 +17,20 @@ use crate::transport::Transport;
 
 /// The far side's program.
 const PROGRAM: &str = include_str!("remote.sh");
+/// The functions of it that a session needs which only sends a stream: the others would travel for nothing.
+const STREAM: [&str; 11] = [
+    "data",
+    "held",
+    "leave",
+    "no",
+    "try",
+    "unpack",
+    "verb_hello",
+    "verb_links",
+    "verb_open",
+    "verb_receive",
+    "yes",
+];
 /// Longest line of an answer in bytes.
 const MAX_LINE: u64 = 1 << 20;
 /// Most lines of an answer.
@@ -49,7 +63,18 @@ impl Session {
     /// # Errors
     /// The client cannot be started, or the host does not answer as a shell does.
     pub(crate) fn open(way: &dyn Transport) -> Result<Self, HostError> {
-        let program = packed(PROGRAM);
+        Self::with(way, packed(PROGRAM, |_| true))
+    }
+
+    /// The same for a session that only calls [`Session::stream`].
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub(crate) fn open_stream(way: &dyn Transport) -> Result<Self, HostError> {
+        Self::with(way, packed(PROGRAM, |name| STREAM.contains(&name)))
+    }
+
+    fn with(way: &dyn Transport, program: Vec<u8>) -> Result<Self, HostError> {
         let failed = |source| HostError::Start {
             program: way.program(),
             source,
@@ -283,12 +308,26 @@ pub(crate) fn drain(stderr: Option<ChildStderr>) -> String {
         .join("; ")
 }
 
-/// The program without comments, compressed.
-fn packed(program: &str) -> Vec<u8> {
-    let code: Vec<&str> = program
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-        .collect();
+/// The program without comments, and with those of its functions alone that are `needed`, compressed. A function
+/// begins with a line `NAME() {` and ends on it or with the next line `}`.
+fn packed(program: &str, needed: impl Fn(&str) -> bool) -> Vec<u8> {
+    let mut code = Vec::new();
+    let mut left_out = false;
+    for line in program.lines() {
+        if left_out {
+            left_out = line != "}";
+            continue;
+        }
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        let name = line.split_once("() {").map(|(name, _)| name);
+        let is_name = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        match name.filter(is_name) {
+            Some(name) if !needed(name) => left_out = !line.ends_with('}'),
+            _ => code.push(line),
+        }
+    }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     let text = code.join("\n");
     encoder
@@ -359,6 +398,22 @@ mod tests {
             "{unknown}"
         );
         session.hello().expect("still there");
+    }
+
+    #[test]
+    fn a_session_for_a_stream_gets_a_part_of_the_program() {
+        let mut session = Session::open_stream(&local("sh")).expect("session");
+        session.hello().expect("hello");
+        let absent = session.call("open", &["/no/such/place", "no"]);
+        assert!(absent.is_err());
+        let refused = session.call("receive", &["none"]).expect_err("no lock");
+        assert!(refused.to_string().contains("the lock"), "{refused}");
+        let whole = packed(PROGRAM, |_| true).len();
+        let part = packed(PROGRAM, |name| STREAM.contains(&name)).len();
+        assert!(part * 2 < whole, "{part} of {whole}");
+        for name in STREAM {
+            assert!(PROGRAM.contains(&format!("\n{name}() {{")), "{name}");
+        }
     }
 
     #[test]

@@ -323,6 +323,56 @@ verb_receive() {
     yes
 }
 
+# blob NAME: where it is.
+blob() { printf 'blobs/%s/%s' "${1%"${1#??}"}" "$1"; }
+
+# blocks NAME: how the SHA-256 of each 4096 bytes of a blob begins. None where that cannot be told: it is
+# for sending less.
+verb_blocks() {
+    IFS= read -r of || return
+    locked || return
+    clear staging || { no io "$why"; return; }
+    if split -a 4 -b 4096 "$(blob "$of")" staging/block. 2>/dev/null </dev/null; then
+        sha256sum staging/block.* 2>/dev/null </dev/null | cut -c 1-16 |
+            while IFS= read -r sum; do data "$sum"; done
+    fi
+    clear staging || { no io "$why"; return; }
+    yes
+}
+
+# assemble NAME OLD PART... and an empty line: a blob of blocks of another (`o FIRST COUNT`) and of what came
+# (`n NUMBER`).
+verb_assemble() {
+    IFS= read -r name || return
+    IFS= read -r old || return
+    old=$(blob "$old")
+    made=incoming/made.$$/${name%"${name#??}"}
+    into=$made/$name
+    try mkdir -p -- "$made" && why=$({ : >"$into"; } 2>&1) || into=/dev/null
+    # All parts are read, also when it does not work.
+    why=$why$(
+        bad=0
+        while IFS=' ' read -r what from count && [ -n "$what" ]; do
+            case $what in
+            o) dd if="$old" bs=4096 skip="$from" count="$count" </dev/null || bad=1 ;;
+            *) cat incoming/*/delta/"$name.$from" </dev/null || bad=1 ;;
+            esac
+        done 2>&1 >"$into"
+        exit "$bad"
+    ) || { no io "cannot assemble $name: $why"; return; }
+    [ "$into" != /dev/null ] || { no io "$why"; return; }
+    locked || return
+    rm -f incoming/*/delta/"$name".*
+    sum=$(sha256sum "$into" 2>/dev/null </dev/null)
+    if [ "${sum%% *}" != "$name" ]; then
+        rm -f "$into"
+        no differs "$old"
+        return
+    fi
+    try chmod 444 "$into" || { no io "$why"; return; }
+    yes
+}
+
 verb_adopt() {
     locked || return
     adopt || { no io "$why"; return; }
@@ -567,8 +617,8 @@ trap leave HUP INT TERM
 
 while IFS= read -r verb; do
     case $verb in
-    hello | open | lock | reload | repair | state | tree | list | have | receive | adopt | stage | links | \
-        smoke | finish | again | switch | commit | undo | health | audit | remove | sweep) "verb_$verb" ;;
+    hello | open | lock | reload | repair | state | tree | list | have | blocks | receive | \
+        assemble | adopt | stage | links | smoke | finish | again | switch | commit | undo | health | audit | remove | sweep) "verb_$verb" ;;
     *) no bug "there is no $verb" ;;
     esac
 done

@@ -10,11 +10,12 @@ use unheck_deploy::{Artifact, DeployError, Kind, Wanted};
 use crate::kit::{Kit, PATH, link};
 
 /// The tools that the far side starts.
-const TOOLS: [&str; 21] = [
+const TOOLS: [&str; 23] = [
     "cat",
     "chmod",
     "cp",
     "cut",
+    "dd",
     "find",
     "gzip",
     "ln",
@@ -25,6 +26,7 @@ const TOOLS: [&str; 21] = [
     "rmdir",
     "sha256sum",
     "sort",
+    "split",
     "sync",
     "tail",
     "tar",

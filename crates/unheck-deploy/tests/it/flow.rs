@@ -125,7 +125,7 @@ fn an_update_sends_what_changed_and_little_more() {
     let update = kit.deploy(&new).expect("deploy");
     kit.check(0, &update.release, &new);
     let (full, update) = (&full.hosts[0], &update.hosts[0]);
-    assert_eq!((full.files, update.files, update.bytes), (1211, 1, 3));
+    assert_eq!((full.files, update.files, update.bytes), (1212, 1, 3));
     let travelled = update.sent + update.received;
     assert!(
         travelled <= update.bytes + (64 << 10),
@@ -133,6 +133,39 @@ fn an_update_sends_what_changed_and_little_more() {
         update.bytes
     );
     println!("full {full:?}\nupdate {update:?}");
+}
+
+#[test]
+fn a_large_file_that_changed_a_little_sends_what_is_new_in_it() {
+    let mut kit = Kit::new();
+    let one = kit.artifact("1");
+    let full = kit.deploy(&one).expect("deploy");
+    kit.later();
+    let two = kit.artifact("2");
+    let update = kit.deploy(&two).expect("deploy");
+    kit.check(0, &update.release, &two);
+    let bytes = update.hosts[0].bytes;
+    let (full, sent) = (full.hosts[0].sent, update.hosts[0].sent);
+    // Text of 65 kB that compresses to half of it, of which a line is new.
+    assert!(
+        bytes > 65_000 && sent + 25_000 < full,
+        "{bytes}: {sent}, {full} in full"
+    );
+
+    // What the host has of the old one is not what it was: then it goes whole.
+    let old = kit
+        .host(0)
+        .join(format!("releases/{}/app/large", update.release));
+    fs_err::set_permissions(&old, std::fs::Permissions::from_mode(0o644)).expect("mode");
+    let rotten = fs_err::read_to_string(&old)
+        .expect("text")
+        .replace("a", "b");
+    fs_err::write(&old, rotten).expect("file");
+    kit.later();
+    let three = kit.artifact("3");
+    let mended = kit.deploy(&three).expect("deploy");
+    kit.check(0, &mended.release, &three);
+    kit.check_tidy(0);
 }
 
 #[test]

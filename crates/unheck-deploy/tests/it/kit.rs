@@ -118,6 +118,8 @@ impl Kit {
                 true,
             ),
         );
+        // Large enough to go in parts, of which a version changes one.
+        files.insert("app/large", (large(version), false));
         let long = format!("usr/lib/{}/{}", "d".repeat(100), "f".repeat(100));
         let only = format!("app/only-{version}/deep/file");
         files.insert(&long, ("long\n".to_owned(), false));
@@ -275,6 +277,16 @@ impl Kit {
             assert_eq!(link(&host.join(name)), None, "{name}");
         }
     }
+}
+
+/// Text that does not compress well, with something else in its midst.
+fn large(version: &str) -> String {
+    let lines = (0..1000).map(|number: u32| {
+        let line = Digest::of(&number.to_be_bytes()).hex();
+        let mark = if number == 500 { version } else { "" };
+        format!("{line}{mark}\n")
+    });
+    lines.collect()
 }
 
 /// The text of a link.

@@ -226,8 +226,9 @@ impl Host {
             temp.join("authorized").display()
         );
         fs_err::write(&config, text).expect("config");
-        let mut first = Command::new("ip");
-        first.args(["netns", "exec", &name]);
+        // A test that is killed takes its hosts along.
+        let mut first = Command::new("setpriv");
+        first.args(["--pdeathsig", "KILL", "ip", "netns", "exec", &name]);
         match kind {
             Kind::Mount => {
                 for fifo in ["reload", "reloaded"] {

@@ -63,7 +63,7 @@ fn ssh_cut_at_twenty_points_leaves_the_old_release_and_the_next_call_repairs() {
         .hosts
         .hosts
         .iter()
-        .map(|host| Load::new(host.address))
+        .map(|host| Load::paced(host.address, Duration::from_millis(20)))
         .collect();
     let (mut cuts, mut late) = (0, 0);
     for round in 0..80 {

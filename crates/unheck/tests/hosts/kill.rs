@@ -182,14 +182,14 @@ fn settled(world: &World, serving: usize, wanted: &str) {
             return;
         }
         let status = world.json(&["status"]);
-        let hosts = status["hosts"].as_array().unwrap().iter().zip(&answers);
+        let mut hosts = status["hosts"].as_array().unwrap().iter().zip(&answers);
         let good = |(host, answer): (&serde_json::Value, &Result<String, String>)| {
             let committed = host["released"] == wanted
                 && host["unconfirmed"].is_null()
                 && host["locked"].is_null();
             answer.as_deref() == Ok(&before) || committed
         };
-        if hosts.map(good).all(|good| good) {
+        if hosts.all(good) {
             return;
         }
         assert!(

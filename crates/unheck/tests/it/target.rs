@@ -177,7 +177,7 @@ fn old_releases_go_but_not_what_serves_served_or_has_another_tag() {
         .put_manifest("team/shop", "1.0", &media, &bytes);
     let pruned = world.json("prune", &["prune"]);
     assert_eq!(pruned["hosts"][0]["removed"], serde_json::json!([a]));
-    assert_eq!(world.registry.tags("team/shop").contains(&tag), false);
+    assert!(!world.registry.tags("team/shop").contains(&tag));
     assert!(world.registry.manifest("team/shop", "1.0").is_some());
     assert_eq!(
         (world.live(), world.named("live-previous")),

@@ -63,6 +63,39 @@ fn program(modules: usize) -> BTreeMap<String, String> {
     BTreeMap::from([("app.py".to_owned(), text)])
 }
 
+/// A program as large as the library: a package of modules that take each other's names, with
+/// classes whose attributes hang on one another and, now and then, on the library.
+fn large_program(modules: usize) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for module in 0..modules {
+        let mut text = String::from("import lib\n");
+        for other in [module + 1, module + 7, module * 3 + 1] {
+            let _ = writeln!(text, "from app.p{} import *", other % modules);
+        }
+        for class in 0..6 {
+            let base = (module * 5 + class + 1) % modules;
+            let _ = writeln!(text, "class P{module}x{class}:\n    def __init__(self):");
+            let _ = writeln!(text, "        self.a0 = lib.C{base}x0(1)");
+            for at in 1..20 {
+                let below = at - 1;
+                let _ = writeln!(
+                    text,
+                    "        self.a{at} = self.a{below}.m0(1) or self.step{below}() or P{base}x{class}().a{below}"
+                );
+                let _ = writeln!(
+                    text,
+                    "    def step{at}(self): return self.a{below} if self.a0 else self.step{below}()"
+                );
+            }
+            let _ = writeln!(text, "    def step0(self): return self.a19");
+            let _ = writeln!(text, "    def run(self): return self.step3().m11(3)");
+        }
+        files.insert(format!("app/p{module}.py"), text);
+    }
+    files.insert("app/__init__.py".to_owned(), String::new());
+    files
+}
+
 fn median(run: impl Fn()) -> Duration {
     let mut times: Vec<Duration> = (0..RUNS)
         .map(|_| {
@@ -76,8 +109,8 @@ fn median(run: impl Fn()) -> Duration {
 }
 
 fn main() {
-    println!("| modules | lines | read one version | compare | uses of one program |");
-    println!("|---|---|---|---|---|");
+    println!("| modules | lines | read one version | compare | uses of one program | uses of a program as large |");
+    println!("|---|---|---|---|---|---|");
     for modules in [10, 100, 400] {
         let (old, new) = (library(modules, false), library(modules, true));
         let lines: usize = old.values().map(|text| text.lines().count()).sum();
@@ -92,6 +125,12 @@ fn main() {
         let using = median(|| {
             std::hint::black_box(breaks(&code, &old, &new));
         });
-        println!("| {modules} | {lines} | {reading:.1?} | {comparing:.1?} | {using:.1?} |");
+        let code = Code::read(&large_program(modules), TARGET);
+        let large = median(|| {
+            std::hint::black_box(breaks(&code, &old, &new));
+        });
+        println!(
+            "| {modules} | {lines} | {reading:.1?} | {comparing:.1?} | {using:.1?} | {large:.1?} |"
+        );
     }
 }

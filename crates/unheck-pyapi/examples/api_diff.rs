@@ -1,5 +1,6 @@
 //! What changes for users between two unpacked wheels, and which lines of a program it breaks:
-//! `cargo run --release -p unheck-pyapi --example api_diff -- OLD NEW [CODE.py …]`.
+//! `cargo run --release -p unheck-pyapi --example api_diff -- OLD NEW [CODE …]`, where code is
+//! a file or a directory.
 
 #![expect(clippy::print_stdout, reason = "the output of the example")]
 
@@ -47,7 +48,7 @@ fn directory(root: &str) -> std::io::Result<Directory> {
 fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [old, new, code @ ..] = arguments.as_slice() else {
-        println!("usage: api_diff OLD NEW [CODE.py ...]");
+        println!("usage: api_diff OLD NEW [CODE ...]");
         return Ok(());
     };
     let target = Target { python: (3, 11) };
@@ -70,19 +71,27 @@ fn main() -> std::io::Result<()> {
             change.severity, change.rule, change.api, change.detail, change.defined
         );
     }
-    let files: BTreeMap<String, Vec<u8>> = code
-        .iter()
-        .map(|path| Ok((path.clone(), fs_err::read(path)?)))
-        .collect::<std::io::Result<_>>()?;
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for path in code {
+        if Path::new(path).is_dir() {
+            let below = directory(path)?;
+            let read = |inside: String| Some((inside.clone(), below.read(&inside)?));
+            files.extend(below.paths().into_iter().filter_map(read));
+        } else {
+            files.insert(path.clone(), fs_err::read(path)?);
+        }
+    }
     let code = Code::read(&files, target);
+    let start = Instant::now();
     for found in breaks(&code, &old, &new) {
         println!("USE\t{found:?}");
     }
+    let uses = start.elapsed();
     for found in deprecated(&code, &old) {
         println!("OLD\t{found:?}");
     }
     println!(
-        "{} changes, {} added, {} + {} modules, {} left out, read {read:.2?}, total {total:.2?}, {} programs",
+        "{} changes, {} added, {} + {} modules, {} left out, read {read:.2?}, total {total:.2?}, {} programs, uses {uses:.2?}",
         difference.changes.len(),
         difference.added,
         old.modules(),

@@ -61,9 +61,9 @@ pub(super) fn read(
     })
 }
 
-/// Most bytes of source of a distribution that is read as a program: pandas against numpy, took over
-/// nine minutes in a debug build.
-const MAX_PROGRAM: u64 = 1 << 20;
+/// Most bytes of source of a distribution that is read as a program, three times what pandas has without its tests. All
+/// syntax trees are held at once, and one takes about 15 times as much memory as its source.
+const MAX_PROGRAM: u64 = 32 << 20;
 
 /// Reads a wheel as a program that uses others: its own tests are no part of it. `None`: it is too large.
 pub(super) fn program(

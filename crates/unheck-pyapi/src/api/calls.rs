@@ -5,6 +5,7 @@ use ruff_python_ast::name::Name;
 use super::builtins;
 use super::decorators::Kind;
 use super::eval::Scope;
+use super::memo::Question;
 use super::model::{Called, Term};
 use super::resolve::Resolver;
 use super::value::{ClassId, FunctionId, Lookup, Receiver, Value, tidy};
@@ -140,14 +141,13 @@ impl Resolver<'_> {
 
     /// What a function gives.
     pub(crate) fn function_result(&self, id: FunctionId, receiver: Option<Receiver>) -> Vec<Value> {
-        let key = (id, receiver);
-        if let Some(known) = self.results.borrow().get(&key) {
-            return known.clone().unwrap_or_else(|| vec![Value::Unknown]);
-        }
-        self.results.borrow_mut().insert(key, None);
-        let values = self.deeper(vec![Value::Unknown], || self.result_of(id, receiver));
-        self.results.borrow_mut().insert(key, Some(values.clone()));
-        values
+        let unknown = || vec![Value::Unknown];
+        let answer = self.memo.ask(
+            Question::Result(id, receiver),
+            || Lookup::Found(unknown()),
+            || Lookup::Found(self.deeper(unknown(), || self.result_of(id, receiver))),
+        );
+        answer.values()
     }
 
     fn result_of(&self, id: FunctionId, receiver: Option<Receiver>) -> Vec<Value> {

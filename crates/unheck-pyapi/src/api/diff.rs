@@ -233,7 +233,7 @@ impl<'t> Differ<'_, 't> {
         let named = self
             .old
             .all(at)
-            .is_some_and(|(names, _)| names.iter().any(|one| *one == *name));
+            .is_some_and(|all| all.names.contains(name));
         named || self.old.module(at).is_package && module.matches('.').count() == 0
     }
 

@@ -22,6 +22,7 @@ mod files;
 mod getattr;
 mod lower;
 mod members;
+mod memo;
 mod model;
 mod mro;
 mod resolve;

@@ -8,6 +8,7 @@ use ruff_python_ast::name::Name;
 use super::builtins;
 use super::decorators::Kind;
 use super::eval::Scope;
+use super::memo::Question;
 use super::model::{Binding, Bound, Class, Store, Term};
 use super::resolve::{Import, Resolver};
 use super::value::{ANYTHING, ClassId, FunctionId, Lookup, Receiver, Value, reason, tidy};
@@ -220,6 +221,15 @@ impl<'t> Resolver<'t> {
 
     /// An attribute of a class, or with `Receiver::Instance` of its instances.
     pub(crate) fn attribute_of(&self, receiver: Receiver, name: &str, skip: usize) -> Lookup {
+        self.memo.ask(
+            Question::Attribute(receiver, Name::new(name), skip),
+            // It is there: its value is being read.
+            || Lookup::Found(vec![Value::Unknown]),
+            || self.read_attribute(receiver, name, skip),
+        )
+    }
+
+    fn read_attribute(&self, receiver: Receiver, name: &str, skip: usize) -> Lookup {
         let (id, of_instance) = match receiver {
             Receiver::Instance(id) => (id, true),
             Receiver::Class(id) => (id, false),

@@ -2,15 +2,17 @@
 //! [`Resolver::member`].
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use ruff_python_ast::name::Name;
 
 use super::eval::Scope;
+use super::memo::{Memo, Question};
 use super::model::{Binding, Bound, Dynamic, Module, Term};
 use super::mro::Mro;
 use super::tree::Tree;
-use super::value::{ClassId, FunctionId, Lookup, Receiver, Value, reason, tidy};
+use super::value::{ClassId, FunctionId, Lookup, Value, reason, tidy};
 
 /// How many lookups may stand in one another.
 const MAX_DEPTH: usize = 48;
@@ -44,31 +46,33 @@ impl Import {
     };
 }
 
-/// A function with what it is called on.
-type Called = (FunctionId, Option<Receiver>);
+/// `__all__` with those of other modules that it takes.
+#[derive(Debug, Default)]
+pub(crate) struct Exports {
+    pub(crate) names: BTreeSet<Name>,
+    /// Nothing else is exported.
+    pub(crate) is_complete: bool,
+}
 
 /// Answers questions about one tree and remembers the answers.
 pub(crate) struct Resolver<'t> {
     pub(crate) tree: &'t Tree,
-    pub(crate) members: RefCell<BTreeMap<(u32, Name, bool), Option<Lookup>>>,
-    pub(crate) mros: RefCell<BTreeMap<ClassId, Option<std::rc::Rc<Mro>>>>,
-    pub(crate) results: RefCell<BTreeMap<Called, Option<Vec<Value>>>>,
+    pub(crate) memo: Memo,
+    pub(crate) mros: RefCell<BTreeMap<ClassId, Option<Rc<Mro>>>>,
     pub(crate) patches: BTreeMap<ClassId, Vec<(u32, usize)>>,
     depth: Cell<usize>,
-    /// A question met itself; what is not found then may be found another time.
-    in_circle: Cell<bool>,
+    alls: RefCell<BTreeMap<u32, Option<Rc<Exports>>>>,
 }
 
 impl<'t> Resolver<'t> {
     pub(crate) fn new(tree: &'t Tree) -> Self {
         let mut resolver = Self {
             tree,
-            members: RefCell::default(),
+            memo: Memo::new(),
             mros: RefCell::default(),
-            results: RefCell::default(),
             patches: BTreeMap::new(),
             depth: Cell::new(0),
-            in_circle: Cell::new(false),
+            alls: RefCell::default(),
         };
         resolver.patches = resolver.find_patches();
         resolver
@@ -82,6 +86,7 @@ impl<'t> Resolver<'t> {
     pub(crate) fn deeper<T>(&self, otherwise: T, question: impl FnOnce() -> T) -> T {
         let depth = self.depth.get();
         if depth >= MAX_DEPTH {
+            self.memo.cut();
             return otherwise;
         }
         self.depth.set(depth + 1);
@@ -117,26 +122,12 @@ impl<'t> Resolver<'t> {
     }
 
     fn lookup(&self, module: u32, name: &str, typing: bool) -> Lookup {
-        let key = (module, Name::new(name), typing);
-        if let Some(known) = self.members.borrow().get(&key) {
+        self.memo.ask(
+            Question::Member(module, Name::new(name), typing),
             // A question within itself has no answer.
-            return known.clone().unwrap_or_else(|| {
-                self.in_circle.set(true);
-                Lookup::Absent(None)
-            });
-        }
-        if self.depth.get() == 0 {
-            self.in_circle.set(false);
-        }
-        self.members.borrow_mut().insert(key.clone(), None);
-        let answer = self.deeper(Lookup::Open(1), || self.look(module, name, typing));
-        let mut members = self.members.borrow_mut();
-        if self.in_circle.get() && !answer.is_found() {
-            members.remove(&key);
-        } else {
-            members.insert(key, Some(answer.clone()));
-        }
-        answer
+            || Lookup::Absent(None),
+            || self.deeper(Lookup::Open(1), || self.look(module, name, typing)),
+        )
     }
 
     fn look(&self, at: u32, name: &str, typing: bool) -> Lookup {
@@ -327,35 +318,44 @@ impl<'t> Resolver<'t> {
     /// Whether a star import of the module can bring a name.
     fn exports(&self, module: u32, name: &str) -> bool {
         match self.all(module) {
-            Some((names, true)) => names.iter().any(|one| *one == *name),
-            Some((names, false)) if names.iter().any(|one| *one == *name) => true,
+            Some(all) if all.names.contains(name) => true,
+            Some(all) if all.is_complete => false,
             _ => !name.starts_with('_'),
         }
     }
 
-    /// `__all__` with those of other modules that it takes, and whether that is all of it.
-    pub(crate) fn all(&self, at: u32) -> Option<(Vec<Name>, bool)> {
-        self.deeper(None, || self.read_all(at))
+    /// What a module says that it exports.
+    pub(crate) fn all(&self, at: u32) -> Option<Rc<Exports>> {
+        if let Some(known) = self.alls.borrow().get(&at) {
+            // `None` too where two modules take each other's.
+            return known.clone();
+        }
+        self.alls.borrow_mut().insert(at, None);
+        let all = self.deeper(None, || self.read_all(at)).map(Rc::new);
+        self.alls.borrow_mut().insert(at, all.clone());
+        all
     }
 
-    fn read_all(&self, at: u32) -> Option<(Vec<Name>, bool)> {
+    fn read_all(&self, at: u32) -> Option<Exports> {
         let module = self.module(at);
         let all = module.all.as_ref()?;
-        let mut names = all.names.clone();
-        let mut is_complete = all.is_complete && module.dynamic.open == 0;
+        let mut exports = Exports {
+            names: all.names.iter().cloned().collect(),
+            is_complete: all.is_complete && module.dynamic.open == 0,
+        };
         for other in &all.of {
             match self.all_of(at, other) {
-                Some((more, complete)) => {
-                    names.extend(more);
-                    is_complete &= complete;
+                Some(more) => {
+                    exports.names.extend(more.names.iter().cloned());
+                    exports.is_complete &= more.is_complete;
                 }
-                None => is_complete = false,
+                None => exports.is_complete = false,
             }
         }
-        Some((names, is_complete))
+        Some(exports)
     }
 
-    fn all_of(&self, at: u32, term: &Term) -> Option<(Vec<Name>, bool)> {
+    fn all_of(&self, at: u32, term: &Term) -> Option<Rc<Exports>> {
         match term {
             Term::Attribute(owner, _) => match self.eval(owner, &Scope::module(at)).first()? {
                 Value::Module(module) => self.all(*module),
@@ -363,8 +363,10 @@ impl<'t> Resolver<'t> {
             },
             Term::Name(_) => {
                 let table = self.table(at, term)?;
-                let names = table.texts().into_iter().map(Name::new).collect();
-                Some((names, true))
+                Some(Rc::new(Exports {
+                    names: table.texts().into_iter().map(Name::new).collect(),
+                    is_complete: true,
+                }))
             }
             _ => None,
         }

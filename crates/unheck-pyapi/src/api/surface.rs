@@ -135,8 +135,8 @@ fn origin(resolver: &Resolver<'_>, at: u32, name: &Name) -> (u32, Name) {
 fn public_names(resolver: &Resolver<'_>, at: u32, module: &Module) -> BTreeSet<Name> {
     let all = resolver.all(at);
     let mut names = BTreeSet::new();
-    let is_complete = all.as_ref().is_some_and(|(_, complete)| *complete);
-    names.extend(all.into_iter().flat_map(|(names, _)| names));
+    let is_complete = all.as_ref().is_some_and(|all| all.is_complete);
+    names.extend(all.iter().flat_map(|all| all.names.iter().cloned()));
     if !is_complete {
         let is_facade = module.is_package || is_facade(module);
         for binding in &module.bindings {
@@ -220,8 +220,9 @@ fn starred_names(resolver: &Resolver<'_>, star: &str, depth: usize) -> Vec<Name>
     };
     let module = resolver.module(at);
     let all = resolver.all(at);
-    let is_complete = all.as_ref().is_some_and(|(_, complete)| *complete);
-    let mut names: Vec<Name> = all.map(|(names, _)| names).unwrap_or_default();
+    let is_complete = all.as_ref().is_some_and(|all| all.is_complete);
+    let exported = all.iter().flat_map(|all| all.names.iter().cloned());
+    let mut names: Vec<Name> = exported.collect();
     if !is_complete {
         let own = module.bindings.iter().filter(|binding| {
             let from_tree = match &binding.what {

@@ -251,3 +251,61 @@ fn signatures_print_as_python_writes_them() {
     assert_eq!(signature.to_string(), "(a=0, /, *x, b, **y)");
     assert_eq!(signature.bound().to_string(), "(*x, b, **y)");
 }
+
+/// Binds the calls that it is given: a line of parameters, then a line with a digit for each call.
+const BINDER: &str = r#"
+import inspect, itertools, sys
+calls = [(n, [k for at, k in enumerate("abcxz") if s >> at & 1]) for n in range(5) for s in range(32)]
+for line in sys.stdin:
+    function = eval(f"lambda {line.strip()}: None")
+    signature = inspect.signature(function)
+    answer = ""
+    for places, names in calls:
+        given, named = [0] * places, dict.fromkeys(names, 0)
+        outcomes = set()
+        for call in (function, signature.bind):
+            try:
+                call(*given, **named)
+                outcomes.add("1")
+            except TypeError:
+                outcomes.add("0")
+        answer += outcomes.pop() if len(outcomes) == 1 else "?"
+    print(answer)
+"#;
+
+#[test]
+#[ignore = "live: python3"]
+#[expect(clippy::disallowed_methods, reason = "CPython is the oracle")]
+fn binding_agrees_with_cpython_on_every_small_call() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let (signatures, calls) = (signatures(3), calls(4));
+    let mut python = Command::new("python3")
+        .args(["-c", BINDER])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text: String = signatures.iter().map(|one| format!("{}\n", inner(one))).collect();
+    let mut input = python.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || input.write_all(text.as_bytes()).unwrap());
+    let output = python.wait_with_output().unwrap();
+    writer.join().unwrap();
+    let output = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<&str> = output.lines().collect();
+    assert_eq!(answers.len(), signatures.len());
+    for (signature, answer) in signatures.iter().zip(answers) {
+        let ours = calls.iter().map(|call| match signature.bind(call) {
+            Ok(()) => '1',
+            Err(_) => '0',
+        });
+        assert_eq!(ours.collect::<String>(), answer, "{signature}");
+    }
+    println!("{} signatures, {} calls each", signatures.len(), calls.len());
+}
+
+/// The parameters without the brackets.
+fn inner(signature: &Signature) -> String {
+    let text = signature.to_string();
+    text[1..text.len() - 1].to_owned()
+}

@@ -239,3 +239,55 @@ fn advice_comes_from_what_the_library_says() {
     let advice: Vec<Option<&str>> = uses.iter().map(|one| one.advice.as_deref()).collect();
     assert_eq!(advice, [Some("use b"), Some("use lib.y.Thing")]);
 }
+
+/// Attributes that each hang on eight others, and a chain that is longer than what is followed.
+fn entangled(attributes: usize) -> String {
+    let mut text = String::from("import lib\nclass Knot:\n    def __init__(self):\n");
+    for letter in "abcdefgh".chars() {
+        text.push_str(&format!("        self.{letter}0 = lib.read('x')\n"));
+    }
+    for at in 1..attributes {
+        for letter in "abcdefgh".chars() {
+            let all = "abcdefgh".chars();
+            let all: Vec<String> = all.map(|one| format!("self.{one}{}", at - 1)).collect();
+            text.push_str(&format!("        self.{letter}{at} = {}\n", all.join(" or ")));
+        }
+    }
+    text.push_str("Knot().a9.append(1)\n");
+    text.push_str(&format!("Knot().a{}.append(1)\n", attributes - 1));
+    text
+}
+
+#[test]
+fn attributes_that_hang_together_are_each_read_once() {
+    let text = entangled(60);
+    let last = text.lines().count();
+    let uses = breaks(&code(&text), &tree(OLD), &tree(NEW));
+    let lines: Vec<(u32, &str)> = uses
+        .iter()
+        .map(|one| (one.line, one.api.as_str()))
+        .collect();
+    // Behind the longest chain nothing is claimed.
+    assert_eq!(lines[0], (last as u32 - 1, "lib.Frame.append"));
+    assert!(lines.len() <= 2, "{lines:?}");
+}
+
+#[test]
+fn modules_that_all_take_each_others_names_come_to_an_end() {
+    let many = 40;
+    let mut files = BTreeMap::new();
+    for at in 0..many {
+        let mut text = String::new();
+        for other in (0..many).filter(|other| *other != at) {
+            text.push_str(&format!("from app.m{other} import *\n"));
+        }
+        text.push_str(&format!("from lib import gone as gone{at}\nnowhere\n"));
+        files.insert(format!("app/m{at}.py"), text);
+    }
+    files.insert("app/__init__.py".to_owned(), String::new());
+    files.insert("main.py".to_owned(), "from app.m0 import gone7\n".to_owned());
+    let code = Code::read(&files, Target { python: (3, 11) });
+    let uses = breaks(&code, &tree(OLD), &tree(NEW));
+    assert_eq!(uses.len(), many);
+    assert!(uses.iter().all(|one| one.api == "lib.gone"));
+}

@@ -109,7 +109,9 @@ fn median(run: impl Fn()) -> Duration {
 }
 
 fn main() {
-    println!("| modules | lines | read one version | compare | uses of one program | uses of a program as large |");
+    println!(
+        "| modules | lines | read one version | compare | uses of one program | uses of a program as large |"
+    );
     println!("|---|---|---|---|---|---|");
     for modules in [10, 100, 400] {
         let (old, new) = (library(modules, false), library(modules, true));

@@ -13,6 +13,8 @@ use ruff_python_ast::{Expr, ExprCall, Stmt, StmtFunctionDef};
 use super::deprecation;
 use super::lower::Lower;
 use super::model::{Forward, Function, Store, Term};
+use super::rest;
+use super::shape::{Parameter, ParameterKind};
 use super::term::{message, substituted, term};
 use super::value::reason;
 
@@ -71,7 +73,42 @@ impl<'l, 'a> Body<'l, 'a> {
         body.block(statements, 0);
         body.function.hash = hash_of(statements);
         body.function.raises = body.only_raises(statements);
+        body.close(statements);
+        if let Some(first) = body
+            .first
+            .as_ref()
+            .filter(|_| body.function.class.is_none())
+        {
+            let mut changes = Changes {
+                first,
+                found: false,
+            };
+            changes.visit_body(statements);
+            body.function.changes_first = changes.found;
+        }
         body
+    }
+
+    /// A `**kwargs` of which only some names are accepted is written as those names.
+    fn close(&mut self, statements: &[Stmt]) {
+        let Some(names) = self
+            .kwarg
+            .as_ref()
+            .and_then(|kwarg| rest::names(statements, kwarg))
+        else {
+            return;
+        };
+        let parameters = &mut self.function.signature.parameters;
+        parameters.retain(|one| one.kind != ParameterKind::VarKeyword);
+        for name in names {
+            if !parameters.iter().any(|one| one.name == name) {
+                parameters.push(Parameter {
+                    name,
+                    kind: ParameterKind::KeywordOnly,
+                    default: Some("…".into()),
+                });
+            }
+        }
     }
 
     /// A function without a result that raises at its own level does nothing else in the end.
@@ -388,6 +425,51 @@ impl<'l, 'a> Body<'l, 'a> {
                     .collect(),
             });
         }
+    }
+}
+
+/// Finds whether attributes may be put on a parameter: by assignment, `setattr`, through its
+/// `__dict__`, or by a function that gets it.
+struct Changes<'n> {
+    first: &'n Name,
+    found: bool,
+}
+
+impl Changes<'_> {
+    fn is_it(&self, expr: &Expr) -> bool {
+        expr.as_name_expr()
+            .is_some_and(|name| name.id == *self.first)
+    }
+}
+
+impl Visitor<'_> for Changes<'_> {
+    fn visit_expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Attribute(attribute) if self.is_it(&attribute.value) => {
+                let name = attribute.attr.as_str();
+                self.found |=
+                    name == "__dict__" || attribute.ctx.is_store() && !name.starts_with("__");
+            }
+            Expr::Call(call) => {
+                let looks = [
+                    "isinstance",
+                    "issubclass",
+                    "type",
+                    "getattr",
+                    "hasattr",
+                    "callable",
+                    "id",
+                    "repr",
+                ];
+                let is_function = call
+                    .func
+                    .as_name_expr()
+                    .is_some_and(|name| !looks.contains(&name.id.as_str()));
+                self.found |= is_function && call.arguments.args.iter().any(|one| self.is_it(one));
+            }
+            _ => {}
+        }
+        walk_expr(self, expr);
     }
 }
 

@@ -112,31 +112,53 @@ impl Resolver<'_> {
 
     /// Whether a decorator of the tree gives back the function, or one that passes everything on.
     fn read_decorator(&self, id: FunctionId, decorator: &Term) -> Kind {
-        self.deeper(Kind::Unknown, || {
+        let keeps = self.decorates(id.module, decorator, |of| self.gives_back(of));
+        if keeps { Kind::Plain } else { Kind::Unknown }
+    }
+
+    /// Whether a class decorator of the tree gives back the class with the members that it has.
+    pub(crate) fn gives_back_class(&self, module: u32, decorator: &Term) -> bool {
+        self.decorates(module, decorator, |of| {
+            let function = self.function(of);
+            let first = function.signature.parameters.first();
+            let first = first.map(|first| &first.name);
+            let is_first =
+                |result: &Term| matches!(result, Term::Name(name) if Some(name) == first);
+            !function.changes_first
+                && !function.results.is_empty()
+                && function.results.iter().all(is_first)
+        })
+    }
+
+    /// Whether the function that decorates, or each that a factory of such returns, is as asked.
+    fn decorates(
+        &self,
+        module: u32,
+        decorator: &Term,
+        is_as_asked: impl Fn(FunctionId) -> bool,
+    ) -> bool {
+        self.deeper(false, || {
             let (callee, is_factory) = match decorator {
                 Term::Call(call) => (&call.callee, true),
                 other => (other, false),
             };
-            let values = self.eval(callee, &Scope::module(id.module));
+            let values = self.eval(callee, &Scope::module(module));
             let [Value::Function(found)] = values.as_slice() else {
-                return Kind::Unknown;
+                return false;
             };
-            let keeps = match is_factory {
-                false => self.gives_back(*found),
-                true => {
-                    let results = &self.function(*found).results;
-                    let inner = results.iter().filter_map(|result| match result {
-                        Term::Function(inner) => Some(FunctionId {
-                            module: found.module,
-                            function: *inner,
-                        }),
-                        _ => None,
-                    });
-                    let inner: Vec<FunctionId> = inner.collect();
-                    !inner.is_empty() && inner.into_iter().all(|inner| self.gives_back(inner))
-                }
-            };
-            if keeps { Kind::Plain } else { Kind::Unknown }
+            if !is_factory {
+                return is_as_asked(*found);
+            }
+            let results = &self.function(*found).results;
+            let inner = results.iter().filter_map(|result| match result {
+                Term::Function(inner) => Some(FunctionId {
+                    module: found.module,
+                    function: *inner,
+                }),
+                _ => None,
+            });
+            let inner: Vec<FunctionId> = inner.collect();
+            !inner.is_empty() && inner.into_iter().all(is_as_asked)
         })
     }
 

@@ -14,7 +14,7 @@ use super::model::{Bound, Term};
 use super::mro::Ancestor;
 use super::resolve::{Resolver, find};
 use super::shape::{Effect, Signature, compare};
-use super::surface::{Definition, Surface, is_public_module, surface};
+use super::surface::{Definition, Surface, is_facade, is_public_module, surface};
 use super::tree::Tree;
 use super::value::{ClassId, FunctionId, Lookup, Receiver, Value};
 
@@ -66,6 +66,19 @@ pub fn diff(old: &Tree, new: &Tree, options: DiffOptions) -> Difference {
         .filter(|path| !old_paths.contains_key(*path));
     let added = added.count();
     Difference { changes, added }
+}
+
+/// The first path for each name: a definition that has two names is missed under both.
+fn one_of_each_name<'p>(
+    gone: &[(&'p String, Option<Box<str>>)],
+) -> Vec<(&'p String, Option<Box<str>>)> {
+    let mut seen = BTreeSet::new();
+    let last = |path: &'p String| {
+        path.rsplit_once('.')
+            .map_or(path.as_str(), |(_, last)| last)
+    };
+    let first = gone.iter().filter(|(path, _)| seen.insert(last(path)));
+    first.cloned().collect()
 }
 
 /// The state of a comparison.
@@ -188,18 +201,20 @@ impl<'t> Differ<'_, 't> {
             }
         }
         let first = paths.first();
-        match (found, gone.first()) {
-            (None, Some((path, text))) => self.removed(definition, path, text.as_deref()),
-            (Some((path, values)), gone) => {
-                if let Some((missing, _)) = gone
-                    && (first == Some(missing) || self.is_exported(missing))
-                {
-                    let (missing, path) = ((*missing).clone(), path.clone());
-                    self.moved(definition, &missing, &path);
+        match found {
+            None => {
+                for (path, text) in one_of_each_name(&gone) {
+                    self.removed(definition, path, text.as_deref());
                 }
-                self.compare(definition, path, &values);
             }
-            (None, None) => {}
+            Some((path, values)) => {
+                let path = path.clone();
+                gone.retain(|(missing, _)| first == Some(missing) || self.is_exported(missing));
+                for (missing, _) in one_of_each_name(&gone) {
+                    self.moved(definition, missing, &path);
+                }
+                self.compare(definition, &path, &values);
+            }
         }
     }
 
@@ -230,11 +245,9 @@ impl<'t> Differ<'_, 't> {
         let Some(at) = self.old.tree.find(module) else {
             return false;
         };
-        let named = self
-            .old
-            .all(at)
-            .is_some_and(|all| all.names.contains(name));
-        named || self.old.module(at).is_package && module.matches('.').count() == 0
+        let named = self.old.all(at).is_some_and(|all| all.names.contains(name));
+        let module = self.old.module(at);
+        named || is_facade(module) || module.is_package && !module.name.contains('.')
     }
 
     fn opaque(&mut self, definition: &Definition, path: &str) {

@@ -2,11 +2,12 @@
 //! loaders. Module-level `__getattr__` is read in `getattr`.
 
 use ruff_python_ast::name::Name;
-use ruff_python_ast::{Expr, Stmt, StmtAssign, StmtFor};
+use ruff_python_ast::{Expr, ExprCall, Stmt, StmtAssign, StmtFor};
 
 use super::body::hash_of;
-use super::model::{All, Binding, Bound, Module, Term};
+use super::model::{All, Binding, Bound, Called, Module, Term};
 use super::term::term;
+use super::value::reason;
 use crate::parse::Parsed;
 
 /// `__all__ = …`.
@@ -114,7 +115,9 @@ pub(crate) fn attach(module: &mut Module, assign: &StmtAssign) -> bool {
         return true;
     }
     let Some(rows) = attributes else {
-        module.dynamic.open ^= u64::from(call.arguments.len() < 2 && call.keywords.is_empty());
+        let listed = listed(module, &call);
+        let is_known = listed || call.arguments.len() >= 2 || !call.keywords.is_empty();
+        module.dynamic.open ^= u64::from(!is_known);
         return true;
     };
     let prefix = module.name.clone();
@@ -128,6 +131,72 @@ pub(crate) fn attach(module: &mut Module, assign: &StmtAssign) -> bool {
         }
     }
     true
+}
+
+/// `relative_import(__name__, [".sub"], ["._impl.Name"])`, as plotly and others write it. Answers whether a name
+/// was listed.
+fn listed(module: &mut Module, call: &Called) -> bool {
+    let before = module.dynamic.names.len();
+    let all = call.arguments.iter();
+    let all = all.chain(call.keywords.iter().map(|(_, term)| term));
+    for text in all
+        .filter(|term| matches!(term, Term::Items(..)))
+        .flat_map(Term::texts)
+    {
+        let inside = text.trim_start_matches('.');
+        let Some((of, name)) = inside.rsplit_once(['.', ':']) else {
+            continue;
+        };
+        let target = located(&format!("{}.{of}", module.name), name);
+        module.dynamic.names.push((Name::new(name), target, None));
+    }
+    module.dynamic.names.len() > before
+}
+
+/// `lazy_import(globals(), aliases={"Name": ".module"})`: a function that may put names into the
+/// module. Where no table says which, it can be any.
+pub(crate) fn filled(module: &mut Module, call: &ExprCall) {
+    let keywords = &call.arguments.keywords;
+    let plain = call.arguments.args.iter().map(|value| (false, value));
+    let named = keywords.iter().map(|keyword| {
+        let name = keyword.arg.as_ref().map(|name| name.as_str());
+        let warns = name.is_some_and(|name| name.contains("deprecat"));
+        (warns, &keyword.value)
+    });
+    let all: Vec<(bool, &Expr)> = plain.chain(named).collect();
+    if !all.iter().any(|(_, value)| is_namespace(value)) {
+        return;
+    }
+    let package = match module.is_package {
+        true => module.name.as_str(),
+        false => module.name.rsplit_once('.').map_or("", |(above, _)| above),
+    };
+    let mut names = Vec::new();
+    for (warns, value) in all {
+        let Term::Table(rows) = term(value) else {
+            continue;
+        };
+        let text = warns.then(Box::<str>::default);
+        let mut add = |of: &str, name: &str| {
+            let of = of.trim_start_matches('.');
+            let target = located(&format!("{package}.{of}"), name);
+            names.push((Name::new(name), target, text.clone()));
+        };
+        for (key, value) in &rows {
+            match (key.text(), value) {
+                (Some(name), Term::Text(of)) => add(of, name),
+                (Some(of), Term::Items(..)) => {
+                    value.texts().into_iter().for_each(|name| add(of, name));
+                }
+                _ => {}
+            }
+        }
+    }
+    if names.is_empty() {
+        let callee = term(&call.func);
+        module.dynamic.open ^= reason(callee.last().map_or("", |name| name.as_str()));
+    }
+    module.dynamic.names.extend(names);
 }
 
 /// The term for a name of a module, wherever it stands.

@@ -1,4 +1,4 @@
-//! Classes that a call makes: `namedtuple`, `NamedTuple`, functional `Enum` and `type`. Start at
+//! Classes that a call makes: `namedtuple`, `NamedTuple`, functional `Enum`, `type` and `ABCMeta`. Start at
 //! [`made`].
 
 use ruff_python_ast::name::Name;
@@ -13,7 +13,7 @@ pub(crate) fn made(module: &mut Module, term: Term, line: u32) -> Term {
     let class = match call.callee.last().map(Name::as_str) {
         Some("namedtuple" | "NamedTuple") => named_tuple(call),
         Some("Enum" | "IntEnum" | "StrEnum" | "Flag" | "IntFlag") => enumeration(call, line),
-        Some("type") if call.arguments.len() == 3 => Some(typed(call)),
+        Some("type" | "ABCMeta") if call.arguments.len() == 3 => Some(typed(call)),
         _ => None,
     };
     let Some(mut class) = class else {
@@ -100,7 +100,7 @@ fn enumeration(call: &Called, line: u32) -> Option<Class> {
     })
 }
 
-/// `type("Name", (Base,), {…})`.
+/// `type("Name", (Base,), {…})`, `ABCMeta("Name", (), {})`.
 fn typed(call: &Called) -> Class {
     let bases = match &call.arguments[1] {
         Term::Items(_, items) => items.to_vec(),

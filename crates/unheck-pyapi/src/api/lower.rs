@@ -574,6 +574,7 @@ impl Lower<'_> {
         if at.certain && self.module.deprecated.is_none() {
             self.module.deprecated = deprecation::announced(call).map(Into::into);
         }
+        dynamic::filled(&mut self.module, call);
         let callee = term(&call.func);
         if callee.dotted().as_deref() == Some("setattr")
             && let [object, name, value] = &**arguments

@@ -26,6 +26,7 @@ mod memo;
 mod model;
 mod mro;
 mod resolve;
+mod rest;
 mod shape;
 mod surface;
 mod term;

@@ -160,6 +160,8 @@ pub(crate) struct Function {
     pub(crate) class: Option<u32>,
     /// Not of a module's or a class's own level.
     pub(crate) is_nested: bool,
+    /// It may put attributes on its first argument, which is not `self`.
+    pub(crate) changes_first: bool,
     /// What it answers where it stands in for `__getattr__`.
     pub(crate) dynamic: Option<Box<Dynamic>>,
     /// Hash of the body.

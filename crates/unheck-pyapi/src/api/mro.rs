@@ -161,7 +161,9 @@ impl<'t> Resolver<'t> {
         let class = self.class(id);
         let mut open = class.open;
         for decorator in &class.decorators {
-            if !super::decorators::keeps_class(decorator) {
+            if !super::decorators::keeps_class(decorator)
+                && !self.gives_back_class(id.module, decorator)
+            {
                 open ^= reason(
                     &decorator
                         .last()

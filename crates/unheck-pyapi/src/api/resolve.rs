@@ -284,7 +284,11 @@ impl<'t> Resolver<'t> {
             };
         };
         match self.lookup(at, name, typing) {
-            Lookup::Absent(_) if certain => Lookup::Found(vec![Value::Unknown]),
+            // `from . import sub` in the package itself, where `sub` is this very import.
+            Lookup::Absent(_) if certain => match self.tree.find(&format!("{module}.{name}")) {
+                Some(submodule) => Lookup::Found(vec![Value::Module(submodule)]),
+                None => Lookup::Found(vec![Value::Unknown]),
+            },
             other => other,
         }
     }

@@ -36,12 +36,14 @@ pub(crate) fn rank(path: &str) -> (bool, usize, usize, &str) {
     (is_private, path.matches('.').count(), path.len(), path)
 }
 
-/// Whether all parts of a module's name are public.
+/// Whether all parts of a module's name are public. What a project's repository has beside its
+/// package and a wheel took along by accident is nobody's API.
 pub(crate) fn is_public_module(name: &str) -> bool {
-    !name.split('.').any(|part| part.starts_with('_'))
+    let top = name.split('.').next().unwrap_or(name);
+    !matches!(top, "docs" | "examples" | "benchmarks")
         && !name
             .split('.')
-            .any(|part| matches!(part, "tests" | "conftest"))
+            .any(|part| part.starts_with('_') || matches!(part, "tests" | "conftest"))
 }
 
 /// All public names of a tree.
@@ -206,7 +208,7 @@ fn is_incidental(value: &Term) -> bool {
 }
 
 /// A module that defines nothing itself and only gathers names of others.
-fn is_facade(module: &Module) -> bool {
+pub(crate) fn is_facade(module: &Module) -> bool {
     let defines = |what: &Bound| matches!(what, Bound::Function(_) | Bound::Class(_));
     !module
         .bindings

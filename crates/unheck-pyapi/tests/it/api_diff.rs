@@ -50,6 +50,46 @@ const PAIRS: &[Pair] = &[
         expected: &["name-removed p.f", "name-removed p.g"],
     },
     Pair {
+        name: "a second name of a definition is missed like the first",
+        old: "== p/__init__.py\n== p/a.py\n__all__ = ['Thing', 'Other']\nclass Thing: pass\nOther = Thing\n== p/b.py\n__all__ = ['Alias']\nfrom .c import Real as Alias\n== p/c.py\nclass Real: pass\n",
+        new: "== p/__init__.py\n== p/a.py\n__all__ = []\n== p/b.py\n__all__ = []\n== p/c.py\nclass Real: pass\n",
+        expected: &[
+            "name-moved p.b.Alias",
+            "name-removed p.a.Other",
+            "name-removed p.a.Thing",
+        ],
+    },
+    Pair {
+        name: "a class decorator that only marks hides nothing, one that adds members does",
+        old: "== p/__init__.py\nclass A:\n    def m(self): pass\nclass B:\n    def m(self): pass\n",
+        new: "== p/__init__.py\nfrom ._d import mark, fill\n@mark\nclass A: pass\n@fill\nclass B: pass\n== p/_d.py\nseen = set()\ndef mark(cls):\n    seen.add(cls)\n    cls.__doc__ = 'x'\n    return cls\ndef fill(cls):\n    setattr(cls, 'm', None)\n    return cls\n",
+        expected: &["member-removed p.A.m"],
+    },
+    Pair {
+        name: "a base that ABCMeta makes is known",
+        old: "== p/__init__.py\nclass A:\n    def m(self): pass\n",
+        new: "== p/__init__.py\nimport abc\nBase = abc.ABCMeta('Base', (object,), {})\nclass A(Base): pass\n",
+        expected: &["member-removed p.A.m"],
+    },
+    Pair {
+        name: "keyword arguments that are picked and else refused are the signature",
+        old: "== p/__init__.py\ndef f(a, **kwargs):\n    b = kwargs.pop('b', None)\n    if 'c' in kwargs:\n        del kwargs['c']\n    if kwargs:\n        raise TypeError(kwargs)\ndef g(**kwargs):\n    b = kwargs.pop('b', None)\n    return kwargs\n",
+        new: "== p/__init__.py\ndef f(a, **kwargs):\n    b = kwargs.pop('b', None)\n    if kwargs:\n        raise TypeError(kwargs)\ndef g(**kwargs):\n    return kwargs\n",
+        expected: &["call-raises p.f"],
+    },
+    Pair {
+        name: "lazy loaders that list paths, or fill globals from a table",
+        old: "== p/__init__.py\n__all__, __getattr__, __dir__ = relative_import(__name__, ['.sub'], ['._a.A', '._a.B'])\n== p/_a.py\nclass A: pass\nclass B: pass\n== p/sub.py\n== p/q.py\nlazy_import(globals(), aliases={'A': '._a', 'B': '._a'})\n== p/r.py\nclass C: pass\n",
+        new: "== p/__init__.py\n__all__, __getattr__, __dir__ = relative_import(__name__, ['.sub'], ['._a.A'])\n== p/_a.py\nclass A: pass\n== p/sub.py\n== p/q.py\nlazy_import(globals(), aliases={'A': '._a'})\n== p/r.py\nlazy_import(globals(), deprecated_aliases={'C': '._a'})\n",
+        expected: &["name-removed p.B"],
+    },
+    Pair {
+        name: "what a wheel took along beside its package is nobody's API",
+        old: "== p/__init__.py\n== docs/conf.py\nproject = 'p'\n",
+        new: "== p/__init__.py\n",
+        expected: &[],
+    },
+    Pair {
         name: "a move inside that keeps the public path is nothing",
         old: "== p/__init__.py\nfrom .core import f\n== p/core.py\ndef f(a): pass\n",
         new: "== p/__init__.py\nfrom ._core import f\nfrom . import core\n== p/_core.py\ndef f(a): pass\n== p/core.py\nfrom ._core import f as f\n",

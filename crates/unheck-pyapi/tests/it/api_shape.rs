@@ -286,7 +286,10 @@ fn binding_agrees_with_cpython_on_every_small_call() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let text: String = signatures.iter().map(|one| format!("{}\n", inner(one))).collect();
+    let text: String = signatures
+        .iter()
+        .map(|one| format!("{}\n", inner(one)))
+        .collect();
     let mut input = python.stdin.take().unwrap();
     let writer = std::thread::spawn(move || input.write_all(text.as_bytes()).unwrap());
     let output = python.wait_with_output().unwrap();
@@ -301,7 +304,11 @@ fn binding_agrees_with_cpython_on_every_small_call() {
         });
         assert_eq!(ours.collect::<String>(), answer, "{signature}");
     }
-    println!("{} signatures, {} calls each", signatures.len(), calls.len());
+    println!(
+        "{} signatures, {} calls each",
+        signatures.len(),
+        calls.len()
+    );
 }
 
 /// The parameters without the brackets.

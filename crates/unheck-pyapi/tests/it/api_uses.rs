@@ -199,6 +199,23 @@ fn code_that_is_ready_is_left_alone() {
 }
 
 #[test]
+fn submodules_that_the_package_takes_from_itself_are_followed() {
+    let old = tree(
+        "== lib/__init__.py\nfrom . import sub\nfrom lib import other\n== lib/sub.py\ndef f(): pass\n== lib/other.py\ndef g(): pass\n",
+    );
+    let new = tree(
+        "== lib/__init__.py\nfrom . import sub\nfrom lib import other\n== lib/sub.py\n== lib/other.py\n",
+    );
+    let uses = breaks(
+        &code("from lib import sub, other\nsub.f()\nother.g()\n"),
+        &old,
+        &new,
+    );
+    let apis: Vec<&str> = uses.iter().map(|one| one.api.as_str()).collect();
+    assert_eq!(apis, ["lib.sub.f", "lib.other.g"]);
+}
+
+#[test]
 fn what_is_not_known_or_was_wrong_before_is_left_alone() {
     for text in [
         "import lib\ndef f(frame):\n    frame.append(1)\n",
@@ -250,7 +267,10 @@ fn entangled(attributes: usize) -> String {
         for letter in "abcdefgh".chars() {
             let all = "abcdefgh".chars();
             let all: Vec<String> = all.map(|one| format!("self.{one}{}", at - 1)).collect();
-            text.push_str(&format!("        self.{letter}{at} = {}\n", all.join(" or ")));
+            text.push_str(&format!(
+                "        self.{letter}{at} = {}\n",
+                all.join(" or ")
+            ));
         }
     }
     text.push_str("Knot().a9.append(1)\n");
@@ -285,7 +305,10 @@ fn modules_that_all_take_each_others_names_come_to_an_end() {
         files.insert(format!("app/m{at}.py"), text);
     }
     files.insert("app/__init__.py".to_owned(), String::new());
-    files.insert("main.py".to_owned(), "from app.m0 import gone7\n".to_owned());
+    files.insert(
+        "main.py".to_owned(),
+        "from app.m0 import gone7\n".to_owned(),
+    );
     let code = Code::read(&files, Target { python: (3, 11) });
     let uses = breaks(&code, &tree(OLD), &tree(NEW));
     assert_eq!(uses.len(), many);

@@ -79,7 +79,7 @@ pub struct Dependent {
 }
 
 /// Lines of one distribution, or lines of the code that one distribution is about.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lines {
     /// The normalised name.
     pub dist: String,

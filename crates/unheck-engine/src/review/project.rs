@@ -66,6 +66,8 @@ pub struct Upgrade {
     pub why: Option<String>,
     /// What was seen, where something was.
     pub review: Option<Review>,
+    /// For which platforms of the lock.
+    pub targets: Vec<String>,
 }
 
 /// What a project's upgrades are held against.
@@ -81,26 +83,30 @@ pub struct World<'a> {
     pub code: Option<&'a OwnCode>,
 }
 
-/// For which system a lock's first target is.
+/// For which systems a lock is, in its order.
 ///
 /// # Errors
 /// [`ReviewError::NoTarget`].
-pub fn target_of(lock: &Lock) -> Result<Target, ReviewError> {
-    let target = lock.plan.targets.first().ok_or(ReviewError::NoTarget)?;
-    let mut parts = target.interpreter.version.split('.').map(str::parse);
-    let python = match (parts.next(), parts.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
-        _ => return Err(ReviewError::NoTarget),
+pub fn targets_of(lock: &Lock) -> Result<Vec<Target>, ReviewError> {
+    let of = |target: &crate::lock::Target| {
+        let mut parts = target.interpreter.version.split('.').map(str::parse);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => Ok(Target {
+                python: (major, minor),
+                platform: target.platform,
+            }),
+            _ => Err(ReviewError::NoTarget),
+        }
     };
-    Ok(Target {
-        python,
-        platform: target.platform,
-    })
+    match lock.plan.targets.as_slice() {
+        [] => Err(ReviewError::NoTarget),
+        targets => targets.iter().map(of).collect(),
+    }
 }
 
-/// What a lock has for its first target of distributions that come from an index.
-pub fn locked(lock: &Lock) -> Set {
-    let wheels = lock.plan.targets.first().map(|target| &target.wheels);
+/// What a lock has of distributions that come from an index, for the target of this number.
+pub fn locked(lock: &Lock, target: usize) -> Set {
+    let wheels = lock.plan.targets.get(target).map(|target| &target.wheels);
     let packages = wheels
         .into_iter()
         .flatten()
@@ -124,17 +130,17 @@ impl Set {
     }
 }
 
-/// The newest versions that the project allows, when `held` stay as they are.
+/// The newest versions that the project allows on a target of its lock, when `held` stay as they are.
 ///
 /// # Errors
 /// [`ReviewError::Resolve`], [`ReviewError::NoTarget`].
 pub fn newest(
     session: &Session,
     (project, options): (&Project, &LockOptions),
-    lock: &Lock,
+    (lock, target): (&Lock, usize),
     held: &Pins,
 ) -> Result<Set, ReviewError> {
-    let target = lock.plan.targets.first().ok_or(ReviewError::NoTarget)?;
+    let target = lock.plan.targets.get(target).ok_or(ReviewError::NoTarget)?;
     let for_target = resolver_target(&target.interpreter, target.platform)?;
     let mut inputs = resolver_inputs(session, project, options);
     let held = held
@@ -163,27 +169,106 @@ pub fn newest(
     Ok(set)
 }
 
-/// Every distribution whose version differs, the worst first. A distribution of `old` that comes from no index is in
-/// neither.
+/// What a platform has before and after.
+#[derive(Debug, Clone)]
+pub struct Move {
+    /// For which system.
+    pub target: Target,
+    /// Before.
+    pub old: Set,
+    /// After.
+    pub new: Set,
+}
+
+/// What two locks have for each platform that both are for; where there is none, their first targets.
+///
+/// # Errors
+/// [`ReviewError::NoTarget`].
+pub fn between(old: &Lock, new: &Lock) -> Result<Vec<Move>, ReviewError> {
+    let (before, after) = (targets_of(old)?, targets_of(new)?);
+    let both = after.iter().enumerate().filter_map(|(at, target)| {
+        let same = before
+            .iter()
+            .position(|one| one.platform == target.platform)?;
+        Some((same, at))
+    });
+    let mut pairs: Vec<(usize, usize)> = both.collect();
+    if pairs.is_empty() {
+        pairs.push((0, 0));
+    }
+    let of = |(before, at): (usize, usize)| Move {
+        target: after[at],
+        old: locked(old, before),
+        new: locked(new, at),
+    };
+    Ok(pairs.into_iter().map(of).collect())
+}
+
+/// Every distribution whose version differs on a platform, the worst first. A distribution of `old` that comes from no
+/// index is in neither. What is the same on several platforms is reviewed and told once.
 ///
 /// # Errors
 /// [`ReviewError`] where the index or the store fails; a distribution that cannot be read is [`Class::Opaque`].
-pub fn upgrades(world: World<'_>, old: &Set, new: &Set) -> Result<Vec<Upgrade>, ReviewError> {
-    upgrades_but(world, (old, new), &mut Known::new())
+pub fn upgrades(world: World<'_>, moves: &[Move]) -> Result<Vec<Upgrade>, ReviewError> {
+    upgrades_but(world, moves, &mut Known::default())
 }
 
 /// A step of a known lock: name, new version, and name and version of each distribution that uses it and stays.
 type Key = (String, String, Vec<(String, String)>);
 
 /// What was seen of steps.
-type Known = BTreeMap<Key, Upgrade>;
+#[derive(Default)]
+struct Known {
+    /// By platform.
+    steps: BTreeMap<(String, Key), Upgrade>,
+    /// By the two files that were compared.
+    files: BTreeMap<([String; 2], Key), Upgrade>,
+}
 
 /// The same without looking again at what is known.
 fn upgrades_but(
     world: World<'_>,
-    (old, new): (&Set, &Set),
+    moves: &[Move],
     known: &mut Known,
 ) -> Result<Vec<Upgrade>, ReviewError> {
+    let mut found: Vec<Upgrade> = Vec::new();
+    for one in moves {
+        let world = World {
+            target: one.target,
+            ..world
+        };
+        for upgrade in on_platform(world, one, known)? {
+            match found.iter_mut().find(|told| is_same(told, &upgrade)) {
+                Some(told) => told.targets.extend(upgrade.targets),
+                None => found.push(upgrade),
+            }
+        }
+    }
+    found.sort_by(|left, right| (left.class, &left.dist).cmp(&(right.class, &right.dist)));
+    Ok(found)
+}
+
+/// Whether two platforms get the same step and the same was found in it.
+fn is_same(one: &Upgrade, other: &Upgrade) -> bool {
+    let step = |of: &Upgrade| (of.dist.clone(), of.old.clone(), of.new.clone(), of.class);
+    let seen = |of: &Upgrade| {
+        let review = of.review.as_ref()?;
+        Some((
+            review.changes.clone(),
+            review.uses.clone(),
+            review.touched.clone(),
+            review.dependents.clone(),
+        ))
+    };
+    step(one) == step(other) && seen(one) == seen(other)
+}
+
+fn on_platform(
+    world: World<'_>,
+    Move { old, new, target }: &Move,
+    known: &mut Known,
+) -> Result<Vec<Upgrade>, ReviewError> {
+    let platform = target.platform.to_string();
     let mut found = Vec::new();
     let mut steps = Vec::new();
     for (dist, before) in &old.pins {
@@ -191,16 +276,25 @@ fn upgrades_but(
             continue;
         };
         let key = (dist.clone(), after.clone(), staying(dist, old, new));
-        match known.get(&key) {
+        match known.steps.get(&(platform.clone(), key.clone())) {
             Some(upgrade) => found.push(upgrade.clone()),
             None => steps.push((before, key)),
         }
     }
     prefetch(world, &steps);
     for (before, key) in steps {
-        let upgrade = upgrade(world, (&key.0, before, &key.1), &key.2)?;
+        let files = picks(world, (&key.0, before, &key.1)).map(|files| (files, key.clone()));
+        let seen = files.as_ref().and_then(|files| known.files.get(files));
+        let mut upgrade = match seen {
+            Some(upgrade) => upgrade.clone(),
+            None => upgrade(world, (&key.0, before, &key.1), &key.2)?,
+        };
+        upgrade.targets = vec![platform.clone()];
         found.push(upgrade.clone());
-        known.insert(key, upgrade);
+        if let Some(files) = files {
+            known.files.insert(files, upgrade.clone());
+        }
+        known.steps.insert((platform.clone(), key), upgrade);
     }
     let only = |one: &Pins, other: &Pins, class: Class| -> Vec<Upgrade> {
         let only = one.iter().filter(|(name, _)| !other.contains_key(*name));
@@ -211,13 +305,23 @@ fn upgrades_but(
             class,
             why: None,
             review: None,
+            targets: vec![platform.clone()],
         })
         .collect()
     };
     found.extend(only(&new.pins, &old.pins, Class::Added));
     found.extend(only(&old.pins, &new.pins, Class::Removed));
-    found.sort_by(|left, right| (left.class, &left.dist).cmp(&(right.class, &right.dist)));
     Ok(found)
+}
+
+/// The names of the two files of a step that are compared.
+fn picks(world: World<'_>, (dist, old, new): (&str, &str, &str)) -> Option<[String; 2]> {
+    let page = page(world.index, dist).ok()?;
+    let file = |version: &str| {
+        let picked = Picked::find(dist, version, &page, world.target).ok()?;
+        Some(picked.file.filename.clone())
+    };
+    Some([file(old)?, file(new)?])
 }
 
 /// The distributions that ask for one and are in both sets at one version.
@@ -303,6 +407,7 @@ fn upgrade(
         class,
         why,
         review: reviewed,
+        targets: Vec::new(),
     })
 }
 
@@ -312,10 +417,16 @@ fn upgrade(
 /// # Errors
 /// [`ReviewError`] where a wheel is lacking and cannot be fetched, or is refused.
 pub fn announced(world: World<'_>, lock: &Lock) -> Result<Vec<Lines>, ReviewError> {
-    let (Some(code), Some(target)) = (world.code, lock.plan.targets.first()) else {
+    let Some(code) = world.code else {
         return Ok(Vec::new());
     };
-    let wheels = target.wheels.iter().filter_map(|name| lock.wheel(name));
+    let targets = lock.plan.targets.iter();
+    let wheels = targets
+        .flat_map(|target| &target.wheels)
+        .filter_map(|name| lock.wheel(name));
+    // Wheels of one version for several platforms have the same source, as far as this is concerned.
+    let mut seen = BTreeSet::new();
+    let wheels = wheels.filter(|(package, _)| seen.insert((&package.name, &package.version)));
     let wheels: Vec<_> = wheels.collect();
     let wants = wheels.iter().filter_map(|(_, wheel)| locked_file(wheel));
     world.session.net.fetch(wants.collect())?;
@@ -368,28 +479,43 @@ pub fn safe(
     what: (&Project, &LockOptions),
     lock: &Lock,
 ) -> Result<Chosen, ReviewError> {
-    let old = locked(lock);
+    let targets = targets_of(lock)?;
     let mut held: BTreeMap<String, Upgrade> = BTreeMap::new();
-    let mut known = Known::new();
+    let mut known = Known::default();
     loop {
-        let keep = held
-            .keys()
-            .filter_map(|name| Some((name.clone(), old.pins.get(name)?.clone())))
-            .collect();
-        let new = newest(world.session, what, lock, &keep)?;
-        let found = upgrades_but(world, (&old, &new), &mut known)?;
+        let mut moves = Vec::new();
+        for (at, target) in targets.iter().enumerate() {
+            let old = locked(lock, at);
+            let keep = held
+                .keys()
+                .filter_map(|name| Some((name.clone(), old.pins.get(name)?.clone())))
+                .collect();
+            let new = newest(world.session, what, (lock, at), &keep)?;
+            let target = *target;
+            moves.push(Move { target, old, new });
+        }
+        let found = upgrades_but(world, &moves, &mut known)?;
         let (breaking, taken): (Vec<Upgrade>, Vec<Upgrade>) = found
             .into_iter()
             .partition(|one| one.class == Class::Breaks && !held.contains_key(&one.dist));
         if breaking.is_empty() {
             return Ok(Chosen {
                 taken,
-                pins: new.pins,
+                pins: all_pins(moves),
                 held: held.into_values().collect(),
             });
         }
         held.extend(breaking.into_iter().map(|one| (one.dist.clone(), one)));
     }
+}
+
+/// The new versions; where platforms differ, those of the first.
+fn all_pins(moves: Vec<Move>) -> Pins {
+    let mut pins = Pins::new();
+    for (name, version) in moves.into_iter().flat_map(|one| one.new.pins) {
+        pins.entry(name).or_insert(version);
+    }
+    pins
 }
 
 /// The lock with these versions written in: what a resolution prefers. It is no lock to build from.

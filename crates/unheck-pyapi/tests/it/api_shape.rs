@@ -252,24 +252,28 @@ fn signatures_print_as_python_writes_them() {
     assert_eq!(signature.bound().to_string(), "(*x, b, **y)");
 }
 
-/// Binds the calls that it is given: a line of parameters, then a line with a digit for each call.
-const BINDER: &str = r#"
-import inspect, itertools, sys
+/// Calls functions of the parameters that it is given, one list a line, and answers a digit for
+/// each call. The call itself counts: `inspect.Signature.bind` of CPython 3.11 refuses the name of
+/// a positional-only parameter that has a default even where `**y` takes it, and is else the same.
+const CALLER: &str = r#"
+import inspect, sys
 calls = [(n, [k for at, k in enumerate("abcxz") if s >> at & 1]) for n in range(5) for s in range(32)]
+def works(call, places, names):
+    try:
+        call(*[0] * places, **dict.fromkeys(names, 0))
+    except TypeError:
+        return False
+    return True
 for line in sys.stdin:
     function = eval(f"lambda {line.strip()}: None")
     signature = inspect.signature(function)
+    optional = {p.name for p in signature.parameters.values() if p.kind == 0 and p.default is not p.empty}
     answer = ""
     for places, names in calls:
-        given, named = [0] * places, dict.fromkeys(names, 0)
-        outcomes = set()
-        for call in (function, signature.bind):
-            try:
-                call(*given, **named)
-                outcomes.add("1")
-            except TypeError:
-                outcomes.add("0")
-        answer += outcomes.pop() if len(outcomes) == 1 else "?"
+        called = works(function, places, names)
+        if called != works(signature.bind, places, names) and not optional & set(names):
+            called = None
+        answer += {True: "1", False: "0", None: "?"}[called]
     print(answer)
 "#;
 
@@ -281,7 +285,7 @@ fn binding_agrees_with_cpython_on_every_small_call() {
     use std::process::{Command, Stdio};
     let (signatures, calls) = (signatures(3), calls(4));
     let mut python = Command::new("python3")
-        .args(["-c", BINDER])
+        .args(["-c", CALLER])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -12,7 +12,7 @@ use unheck_engine::lock::{LOCK_FILE, Lock};
 use unheck_engine::locker::make_lock;
 use unheck_engine::platform::Platform;
 use unheck_engine::review::OwnCode;
-use unheck_engine::review::project::{Upgrade, World, preferring, safe, target_of};
+use unheck_engine::review::project::{Upgrade, World, preferring, safe, targets_of};
 use unheck_engine::sdist::{rebuild_check, restore};
 use unheck_engine::session::Session;
 
@@ -169,7 +169,7 @@ fn safely(
     what: (&Project, &LockOptions),
     lock: &Lock,
 ) -> Result<(Lock, Vec<Upgrade>), Box<Failure>> {
-    let target = target_of(lock)?;
+    let target = targets_of(lock)?[0];
     let root = &what.0.root;
     let code = OwnCode::read(root, target.python)?;
     let index = LiveIndex::open(session, root)?;

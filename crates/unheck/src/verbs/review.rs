@@ -15,7 +15,7 @@ use unheck_engine::input;
 use unheck_engine::lock::{LOCK_FILE, Lock};
 use unheck_engine::platform::Platform;
 use unheck_engine::review::project::{
-    Pins, Set, World, announced, locked, newest, target_of, upgrades as compare,
+    Move, Pins, World, announced, between, locked, newest, targets_of, upgrades as compare,
 };
 use unheck_engine::review::{Class, OwnCode, Request, Review, ReviewError, Target, review as look};
 use unheck_engine::session::Session;
@@ -88,26 +88,30 @@ fn project(path: &Path, args: &ReviewArgs, context: Context<'_>) -> Result<u8, B
     )?;
     let lock = lock_at(&project.root.join(LOCK_FILE))?;
     let (session, progress) = open(args, &project.root, context)?;
-    let old = locked(&lock);
-    let new = session.stage(Stage::Lock, &project.name, || {
-        newest(&session, (&project, &settings.lock), &lock, &Pins::new())
+    let moves = session.stage(Stage::Lock, &project.name, || {
+        let targets = targets_of(&lock)?;
+        let to_newest = |(at, target): (usize, Target)| {
+            let what = (&project, &settings.lock);
+            let mut new = newest(&session, what, (&lock, at), &Pins::new())?;
+            let old = locked(&lock, at);
+            // What comes from no index has no other version.
+            new.pins
+                .retain(|name, _| old.pins.contains_key(name) || !has(&lock, name));
+            Ok::<_, ReviewError>(Move { target, old, new })
+        };
+        targets.into_iter().enumerate().map(to_newest).collect()
     });
-    let new = match new {
-        Ok(new) => new,
+    let moves: Vec<Move> = match moves {
+        Ok(moves) => moves,
         Err(error) => {
             progress.finish();
             return Err(Failure::boxed(error));
         }
     };
-    // What comes from no index has no other version.
-    let mut new = new;
-    new.pins
-        .retain(|name, _| old.pins.contains_key(name) || !has(&lock, name));
     let code = args.code.clone().unwrap_or_else(|| project.root.clone());
     several(
         (&session, &progress),
-        &lock,
-        (&old, &new),
+        (&lock, moves),
         (args, &code),
         context,
     )
@@ -124,20 +128,27 @@ fn locks(
     let beside = beside.unwrap_or(Path::new("."));
     let code = args.code.clone().unwrap_or_else(|| beside.to_owned());
     let (session, progress) = open(args, beside, context)?;
-    let both = (&locked(&old), &locked(&lock));
-    several((&session, &progress), &lock, both, (args, &code), context)
+    let moves = between(&old, &lock)?;
+    several(
+        (&session, &progress),
+        (&lock, moves),
+        (args, &code),
+        context,
+    )
 }
 
 /// Reviews every version that differs and tells of all of them.
 fn several(
     (session, progress): (&Session, &Arc<Progress>),
-    lock: &Lock,
-    (old, new): (&Set, &Set),
+    (lock, mut moves): (&Lock, Vec<Move>),
     (args, code): (&ReviewArgs, &PathBuf),
     context: Context<'_>,
 ) -> Result<u8, Box<Failure>> {
-    let mut target = target_of(lock)?;
-    target.python = args.python.unwrap_or(target.python);
+    for one in &mut moves {
+        one.target.python = args.python.unwrap_or(one.target.python);
+    }
+    // The code is read once: all platforms of a lock have the Python of one suite.
+    let target = moves[0].target;
     let code = OwnCode::read(code, target.python)?;
     let index = LiveIndex::open(session, &args.project)?;
     let world = World {
@@ -147,18 +158,23 @@ fn several(
         code: Some(&code),
     };
     let found = session.stage(Stage::Fetch, "what is compared", || {
-        Ok::<_, ReviewError>((compare(world, old, new)?, announced(world, lock)?))
+        Ok::<_, ReviewError>((compare(world, &moves)?, announced(world, lock)?))
     });
     progress.finish();
     let (found, announced) = found?;
     say_unread(Some(&code), context);
     let breaks = found.iter().any(|one| one.class == Class::Breaks);
+    let platforms: Vec<String> = moves
+        .iter()
+        .map(|one| one.target.platform.to_string())
+        .collect();
     let value = upgrades::UpgradesJson {
+        targets: &platforms,
         upgrades: &found,
         deprecated: &announced,
     };
     let reviews: Vec<Review> = found.iter().filter_map(|one| one.review.clone()).collect();
-    let shown = || upgrades::text(&found, &announced, context.ui.verbose);
+    let shown = || upgrades::text((&found, &announced), &platforms, context.ui.verbose);
     give((&value, &reviews), args.format, shown, context)?;
     Ok(code_of(breaks))
 }

@@ -343,6 +343,77 @@ fn two_locks_are_compared_for_a_pull_request() {
     assert_eq!(missing.code, 2, "{}", missing.stderr);
 }
 
+/// The lock with a second target, which lacks the wheels whose names begin so.
+fn with_second_target(kit: &Kit, lock: &str, without: &str) -> String {
+    let text = fs_err::read_to_string(kit.path(lock)).expect("a lock");
+    let mut lock: toml::Table = toml::from_str(&text).expect("toml");
+    let targets = lock["tool"]["unheck"]["targets"]
+        .as_array_mut()
+        .expect("targets");
+    let mut second = targets[0].clone();
+    let other = match second["platform"].as_str() {
+        Some("linux/amd64") => "linux/arm64",
+        _ => "linux/amd64",
+    };
+    second["platform"] = other.into();
+    let wheels = second["wheels"].as_array_mut().expect("wheels");
+    if !without.is_empty() {
+        wheels.retain(|wheel| !wheel.as_str().is_some_and(|name| name.starts_with(without)));
+    }
+    targets.push(second);
+    toml::to_string(&lock).expect("toml")
+}
+
+#[test]
+fn every_platform_of_a_lock_is_looked_at_and_what_is_the_same_told_once() {
+    let kit = locked();
+    let ran = kit.run(&["lock", "--upgrade"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let new = kit.project().join("pylock.unheck.toml");
+    fs_err::copy(new, kit.path("new.toml")).expect("copied");
+    kit.write("a.toml", &with_second_target(&kit, "old.toml", ""));
+    kit.write("b.toml", &with_second_target(&kit, "new.toml", "brush"));
+    let ran = ask(&kit, &["a.toml", "b.toml", "--json"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let value = check("review-upgrades", &ran.stdout);
+    let all: Vec<(String, String, usize)> = value["upgrades"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| {
+            let text = |key: &str| one[key].as_str().expect("a text").to_owned();
+            let targets = one["targets"].as_array().expect("a list").len();
+            (text("dist"), text("class"), targets)
+        })
+        .collect();
+    let row = |dist: &str, class: &str, targets| (dist.to_owned(), class.to_owned(), targets);
+    assert_eq!(
+        all,
+        [
+            row("wallpaint", "breaks", 2),
+            row("brush", "safe", 1),
+            row("brush", "removed", 1)
+        ]
+    );
+    assert_eq!(value["targets"].as_array().map(Vec::len), Some(2));
+    let ran = ask(&kit, &["a.toml", "b.toml"]);
+    assert!(
+        ran.stdout.contains("wallpaint 1.0 → 1.1\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("brush 1.0 → 1.1 (on linux/"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("brush 1.0 (on linux/"),
+        "{}",
+        ran.stdout
+    );
+}
+
 #[test]
 fn what_a_locked_version_announces_is_shown_without_any_upgrade() {
     let kit = kit();

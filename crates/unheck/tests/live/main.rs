@@ -28,6 +28,7 @@ mod proof;
 mod publish;
 mod reproducible;
 mod review;
+mod review_goals;
 mod sizes;
 mod suites;
 mod targets;

@@ -10,6 +10,8 @@ use crate::ui::clean;
 /// `schemas/review-upgrades.json`.
 #[derive(Serialize)]
 pub(super) struct UpgradesJson<'a> {
+    /// The platforms that were looked at.
+    pub(super) targets: &'a [String],
     pub(super) upgrades: &'a [Upgrade],
     pub(super) deprecated: &'a [Lines],
 }
@@ -24,8 +26,13 @@ const CLASSES: [(Class, &str); 6] = [
     (Class::Removed, "no longer there"),
 ];
 
-/// What is announced already, then every upgrade by class, with the lines of the code.
-pub(super) fn text(found: &[Upgrade], announced: &[Lines], verbose: bool) -> String {
+/// What is announced already, then every upgrade by class, with the lines of the code; an upgrade of some platforms only
+/// names them.
+pub(super) fn text(
+    (found, announced): (&[Upgrade], &[Lines]),
+    platforms: &[String],
+    verbose: bool,
+) -> String {
     let mut lines = Vec::new();
     if !announced.is_empty() {
         lines.push("your code uses what locked versions announce to go away".to_owned());
@@ -45,7 +52,11 @@ pub(super) fn text(found: &[Upgrade], announced: &[Lines], verbose: bool) -> Str
         }
         lines.push(format!("{title} ({})", of_class.len()));
         for upgrade in of_class {
-            lines.push(format!("  {}", name(upgrade)));
+            let only = match upgrade.targets.len() < platforms.len() {
+                true => format!(" (on {})", upgrade.targets.join(", ")),
+                false => String::new(),
+            };
+            lines.push(format!("  {}{only}", name(upgrade)));
             lines.extend(inner(upgrade, verbose).map(|line| format!("    {line}")));
         }
     }

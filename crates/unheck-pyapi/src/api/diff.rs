@@ -771,7 +771,10 @@ fn is_noise(path: &str) -> bool {
         "log",
         "revision",
     ];
+    // `lib.version.MICRO` says which version it is.
+    let is_of_version = path.rsplit('.').nth(1) == Some("version");
     is_short
+        || is_of_version
         || is_named.contains(&lower.as_str())
         || lower.contains("commit_id")
         || lower.contains("revision")

@@ -84,6 +84,12 @@ const PAIRS: &[Pair] = &[
         expected: &["name-removed p.B"],
     },
     Pair {
+        name: "the parts of a version are no constants that anybody relies on",
+        old: "== p/__init__.py\n== p/version.py\nMICRO = 0\ntag = '1.0'\n",
+        new: "== p/__init__.py\n== p/version.py\nMICRO = 1\ntag = '1.0.1'\n",
+        expected: &[],
+    },
+    Pair {
         name: "what a wheel took along beside its package is nobody's API",
         old: "== p/__init__.py\n== docs/conf.py\nproject = 'p'\n",
         new: "== p/__init__.py\n",

@@ -279,7 +279,6 @@ for line in sys.stdin:
 
 #[test]
 #[ignore = "live: python3"]
-#[expect(clippy::disallowed_methods, reason = "CPython is the oracle")]
 fn binding_agrees_with_cpython_on_every_small_call() {
     use std::io::Write as _;
     use std::process::{Command, Stdio};

@@ -129,7 +129,7 @@ fn patch_releases_break_nothing_that_is_not_broken() {
 /// A program with the number of its line that breaks.
 fn programs() -> Vec<([&'static str; 3], String, u64)> {
     let mut all = Vec::new();
-    for part in LINES.split("=== ").skip(1) {
+    for part in LINES.split("\n=== ").skip(1) {
         let (head, code) = part.split_once('\n').unwrap();
         let words: Vec<&str> = head.split_whitespace().collect();
         let line = code.lines().position(|line| line.ends_with("#!")).unwrap() as u64 + 1;

@@ -158,9 +158,9 @@ impl Settings {
         self.crates = CrateSource::Public;
     }
 
-    /// How the lock file is used. With a kit nothing can be chosen anew.
-    pub(crate) const fn mode(&self, locked: bool, frozen: bool) -> LockMode {
-        match (locked, frozen) {
+    /// How the lock file is used, by `--locked` and `--frozen`. With a kit nothing can be chosen anew.
+    pub(crate) const fn mode(&self, locked_frozen: (bool, bool)) -> LockMode {
+        match locked_frozen {
             (_, true) => LockMode::Frozen,
             (true, _) => LockMode::Locked,
             _ if self.kit.is_some() => LockMode::Locked,
@@ -178,7 +178,7 @@ impl Settings {
             .unwrap_or_default();
         BuildRequest {
             lock: self.lock.clone(),
-            mode: self.mode(args.locked, args.frozen),
+            mode: self.mode((args.locked, args.frozen)),
             output: args
                 .output
                 .clone()

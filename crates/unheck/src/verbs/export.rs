@@ -41,7 +41,7 @@ pub(super) fn export(args: &ExportArgs, context: Context<'_>) -> Result<u8, Box<
     let keyring = settings.keyring.as_deref().map(keyring_bytes).transpose()?;
     let request = ExportRequest {
         lock: settings.lock.clone(),
-        mode: settings.mode(args.locked, args.frozen),
+        mode: settings.mode((args.locked, args.frozen)),
         output: args.air_gap.clone(),
         keyring,
         program: args.program.clone().map_or(Program::This, Program::At),

@@ -105,7 +105,10 @@ pub(super) fn say_command(ui: &Ui, signer: Option<&Signer>) {
 }
 
 /// Who signs: a flag's key or command, else the command that the project configures.
-pub(super) fn signer(args: &AttachArgs, project: Option<&Project>) -> Result<Option<Signer>, Box<Failure>> {
+pub(super) fn signer(
+    args: &AttachArgs,
+    project: Option<&Project>,
+) -> Result<Option<Signer>, Box<Failure>> {
     if let Some(path) = &args.sign_key {
         return Ok(Some(Signer::Key(signing_key(path)?)));
     }

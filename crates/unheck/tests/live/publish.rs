@@ -343,7 +343,7 @@ const OF_OPENSSL: &str = r#"{"schema_version": "1.7.3", "id": "DEBIAN-CVE-2026-2
 #[test]
 #[ignore = "live: runs openssl and Debian's docker-registry"]
 fn openssl_signs_and_verify_takes_it() {
-    let registry = DockerRegistry::start();
+    let registry = DockerRegistry::start(false);
     let host = registry.host.as_str();
     let (directory, project, output) = project("hello");
     build(&project, &output, &[]);

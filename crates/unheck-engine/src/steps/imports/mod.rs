@@ -4,6 +4,8 @@
 //! first, then the libraries and data files that only they needed. Whatever is imported by a name
 //! that is computed stays with its whole package, and a finding says so.
 
+#[cfg(test)]
+mod asked_tests;
 mod cython;
 mod files;
 pub mod finder;

@@ -8,7 +8,7 @@ use unheck_store::Store;
 
 use super::profile::Profile;
 use super::rules::{self, IgnoreRow};
-use super::{ASKED, CythonSources, NarrowRequest, Narrowed, finder, left_out_with, narrow};
+use super::{CythonSources, NarrowRequest, Narrowed, finder, narrow};
 use crate::assemble::PackReader;
 use crate::input::Entry;
 use crate::layout::Layout;
@@ -22,7 +22,7 @@ const SITE: &str = "usr/local/lib/python3.13/dist-packages";
 const STDLIB: &str = "usr/lib/python3.13";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
-fn path(text: &str) -> TreePath {
+pub(super) fn path(text: &str) -> TreePath {
     TreePath::new(text).expect(text)
 }
 
@@ -36,19 +36,19 @@ fn elf(soname: &str, needed: &[&str]) -> Vec<u8> {
 }
 
 /// A tree with an app, and how it is narrowed.
-struct Kit {
+pub(super) struct Kit {
     tree: Tree,
     target: Target,
     entry: Entry,
     level: TrimLevel,
-    keep: BTreeSet<String>,
-    leave_out: BTreeSet<String>,
+    pub(super) keep: BTreeSet<String>,
+    pub(super) leave_out: BTreeSet<String>,
     profile: Profile,
 }
 
 impl Kit {
     /// An app of one file.
-    fn app(source: &str) -> Self {
+    pub(super) fn app(source: &str) -> Self {
         let interpreter = Interpreter::debian("3.13.5", "2.41");
         let target = Target {
             platform: Platform::LinuxAmd64,
@@ -79,7 +79,7 @@ impl Kit {
     }
 
     /// A file of the distribution `d`.
-    fn site(self, at: &str, text: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn site(self, at: &str, text: impl Into<Vec<u8>>) -> Self {
         let origin = Origin::Distribution("d".to_owned());
         self.file(&format!("{SITE}/{at}"), origin, text)
     }
@@ -116,7 +116,7 @@ impl Kit {
         Layout::of(&self.target.interpreter)
     }
 
-    fn narrowed(&self) -> (Tree, Narrowed) {
+    pub(super) fn narrowed(&self) -> (Tree, Narrowed) {
         static DIRECTORY: LazyLock<tempfile::TempDir> =
             LazyLock::new(|| tempfile::tempdir().expect("directory"));
         let store = Store::open(DIRECTORY.path()).expect("store");
@@ -139,7 +139,7 @@ impl Kit {
     }
 
     /// Left out files by the end of their path.
-    fn gone(&self) -> Vec<String> {
+    pub(super) fn gone(&self) -> Vec<String> {
         let (_, narrowed) = self.narrowed();
         let short = |one: &Removed| {
             let text = one.path.as_str();
@@ -280,69 +280,6 @@ fn computed_imports_keep_the_package_and_are_told() {
     let kit = Kit::app(load).site("q.py", "");
     assert_eq!(kit.gone(), ["q.py"]);
     assert!(kit.narrowed().1.findings[0].hint.is_some());
-}
-
-#[test]
-fn keep_keeps_a_module_with_all_below() {
-    let mut kit = Kit::app("")
-        .site("p/__init__.py", "")
-        .site("p/sub/__init__.py", "")
-        .site("p/sub/deep.py", "")
-        .site("p/other.py", "");
-    kit.keep = ["p.sub".to_owned(), "none".to_owned()].into();
-    assert_eq!(kit.gone(), ["p/other.py"]);
-    let findings = kit.narrowed().1.findings;
-    assert_eq!(
-        (&*findings[0].rule, &*findings[0].subject),
-        ("keep-unknown", "none")
-    );
-}
-
-#[test]
-fn leave_out_leaves_out_what_is_imported_with_all_that_only_it_needs() {
-    let mut kit = Kit::app("import p\n")
-        .site("p/__init__.py", "import big, p.sub\n")
-        .site("p/sub/__init__.py", "")
-        .site("p/sub/deep.py", "")
-        .site("p/sub/data.txt", "")
-        .site("big.py", "import only_for_big\n")
-        .site("only_for_big.py", "");
-    assert_eq!(kit.gone(), ["p/sub/deep.py"]);
-    kit.leave_out = ["big".to_owned(), "p.sub".to_owned(), "main".to_owned()].into();
-    let (tree, narrowed) = kit.narrowed();
-    let gone = narrowed.removed.iter();
-    let gone: Vec<_> = gone.map(|one| (one.path.file_name(), one.reason)).collect();
-    let unreached = "a module that no import path from the entry reaches";
-    assert_eq!(
-        gone,
-        [
-            ("big.py", ASKED),
-            ("only_for_big.py", unreached),
-            ("__init__.py", ASKED),
-            (
-                "data.txt",
-                "data of a package that no import path from the entry reaches"
-            ),
-            ("deep.py", ASKED),
-        ]
-    );
-    // The app's own files always ship.
-    assert!(tree.get(&path("app/main.py")).is_some());
-    let findings = narrowed.findings.iter();
-    let findings: Vec<_> = findings.map(|one| (&*one.rule, &*one.subject)).collect();
-    assert_eq!(findings, [("leave-out-unknown", "main")]);
-}
-
-#[test]
-fn a_name_is_left_out_with_what_it_is_below() {
-    let names: BTreeSet<String> = ["a.b".to_owned(), "c".to_owned()].into();
-    let of = |name: &str| left_out_with(&names, name);
-    assert_eq!(of("a.b"), Some("a.b"));
-    assert_eq!(of("a.b.c.d"), Some("a.b"));
-    assert_eq!(of("c.x"), Some("c"));
-    for other in ["a", "a.bc", "b", "cc", ""] {
-        assert_eq!(of(other), None, "{other}");
-    }
 }
 
 #[test]

@@ -520,13 +520,18 @@ fn tree_digest(root: &Path) -> Result<Digest, SourceError> {
     Ok(hasher.finish())
 }
 
-/// Gives a tree to the user inside. Only root needs it: any other user is that one inside.
+/// Gives a tree to the user inside. Only root needs it: any other user is that one inside, and so is a root
+/// of a user namespace in which that user does not exist.
 pub(crate) fn give(directory: &Path) -> std::io::Result<()> {
     if fs_err::metadata(directory)?.uid() != 0 {
         return Ok(());
     }
     for entry in walkdir::WalkDir::new(directory) {
-        std::os::unix::fs::lchown(entry?.path(), Some(NONROOT), Some(NONROOT))?;
+        match std::os::unix::fs::lchown(entry?.path(), Some(NONROOT), Some(NONROOT)) {
+            // `chown(2)`: EINVAL is an id that the caller's namespace does not have.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => return Ok(()),
+            given => given?,
+        }
     }
     Ok(())
 }

@@ -236,9 +236,17 @@ impl HostError {
     }
 }
 
-/// The words of the C library for `ENOSPC` and `EDQUOT` (strerror(3)), which tools of a host say.
+/// What tools of a host say when there is no room: the words of the C library for `ENOSPC` and `EDQUOT` (strerror(3)),
+/// and those of tar for a write that ended early, which on a file is the last one that fits (write(2)): GNU tar
+/// gives up there and never asks for the reason.
 fn is_no_space(said: &str) -> bool {
-    said.contains("No space left") || said.contains("quota exceeded")
+    const WORDS: [&str; 4] = [
+        "No space left",
+        "quota exceeded",
+        ": Wrote only ",
+        "short write",
+    ];
+    WORDS.iter().any(|words| said.contains(words))
 }
 
 /// What went wrong on which host.
@@ -315,6 +323,26 @@ impl DeployError {
                 .collect(),
             Self::Choose { .. } => vec!["`unheck status` says what is where".to_owned()],
             _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_no_space;
+
+    #[test]
+    fn a_full_disk_is_known_by_what_tools_say() {
+        for said in [
+            "tar: blobs: Cannot write: No space left on device",
+            "tar failed: tar: d5/d544: Wrote only 9216 of 10240 bytes",
+            "tar: short write",
+            "mkdir: cannot create directory: Disk quota exceeded",
+        ] {
+            assert!(is_no_space(said), "{said}");
+        }
+        for said in ["tar: Exiting with failure status", "Permission denied"] {
+            assert!(!is_no_space(said), "{said}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who attests the wheels of a lock (PEP 740): asked where the index offers it, verified, written down.
 //!
 //! An index without attestations costs nothing and says nothing. One that does not hold is refused, unless the
-//! project allows it. Start at [`look`] and [`hold`].
+//! project allows it. Start at `look` and `hold`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

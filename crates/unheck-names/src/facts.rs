@@ -340,6 +340,16 @@ fn owners(raw: RawOwnership) -> Option<BTreeSet<String>> {
     (!all.is_empty()).then_some(all)
 }
 
+/// Who owns a project, from the end of its project JSON; `None` where the end does not say it. A key can be
+/// nowhere but outside of texts, where a quote has no backslash before it.
+pub fn owners_at_end(tail: &[u8]) -> Option<BTreeSet<String>> {
+    const KEY: &[u8] = b"\"ownership\":";
+    let at = tail.windows(KEY.len()).rposition(|bytes| bytes == KEY)?;
+    let rest = &tail[at + KEY.len()..];
+    let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<RawOwnership>();
+    owners(values.next()?.ok()?)
+}
+
 /// The distribution that a `Requires-Dist` line names, and whether the requirement has a marker.
 pub fn requirement(line: &str) -> Option<(String, bool)> {
     let line = line.trim();
@@ -368,6 +378,12 @@ mod tests {
         );
         assert_eq!(project.vulnerabilities.len(), 1);
         assert_eq!(project.releases["0.0.1"][0].yanked.as_deref(), Some("x"));
+        let end = br#"": {}}], "last_serial": 7, "ownership": {"roles": [{"user": "ann"}]}}"#;
+        assert_eq!(owners_at_end(end), Some(BTreeSet::from(["ann".to_owned()])));
+        let told = br#"{"x": "\"ownership\": {\"roles\": []}", "ownership": "me"}"#;
+        for unknown in [&told[..], &end[..40], b"", b"\"ownership\":"] {
+            assert_eq!(owners_at_end(unknown), None);
+        }
         let bare = Project::parse(br#"{"info": {"name": "x"}}"#).unwrap();
         assert_eq!((bare.owners, bare.releases.len()), (None, 0));
         assert!(Project::parse(b"[]").is_err());

@@ -32,6 +32,8 @@ use crate::settings::Settings;
 pub(crate) const MAX_PROJECT: usize = 32 << 20;
 /// The longest end of a file that is read, in bytes.
 pub(crate) const MAX_TAIL: u64 = 16 << 20;
+/// Longest project JSON that is read for the few words at its end, from a server that knows no ranges.
+const MAX_WHOLE_PROJECT: u64 = 512 << 10;
 /// The largest page in JSON that is read, in bytes; the largest on the public index has about 30 MB.
 const MAX_PAGE: usize = 128 << 20;
 /// The kind of pages that is asked for (PEP 691); the rest of the resolver's kinds is for those who have no JSON.
@@ -379,6 +381,34 @@ impl IndexClient {
         }
     }
 
+    /// The last `count` bytes of the project JSON of the newest version; `None` where the index has none. It may
+    /// be many megabytes long, nearly all of it the list of files.
+    ///
+    /// # Errors
+    /// As [`IndexClient::tail`].
+    pub async fn project_tail(
+        &self,
+        name: &str,
+        page: &IndexPage,
+        count: u64,
+    ) -> Result<Option<Tail>, FetchError> {
+        let index = page.index.as_deref();
+        let Some(url) = index.and_then(|index| project_url(index, name, None)) else {
+            return Ok(None);
+        };
+        if self.offline {
+            let url = bare_url(&url);
+            return Err(FetchError::Offline { url });
+        }
+        match self.http_tail(url, (count, MAX_WHOLE_PROJECT)).await {
+            Err(FetchError::Status {
+                status: 404 | 405 | 406 | 410,
+                ..
+            }) => Ok(None),
+            tail => tail.map(Some),
+        }
+    }
+
     /// The last `count` bytes of a file (RFC 9110, 14.1.2: a suffix range).
     ///
     /// # Errors
@@ -391,12 +421,17 @@ impl IndexClient {
             "http" | "https" if self.offline => Err(FetchError::Offline {
                 url: bare_url(&parsed),
             }),
-            "http" | "https" => self.http_tail(parsed, count).await,
+            "http" | "https" => self.http_tail(parsed, (count, MAX_TAIL)).await,
             _ => Err(FetchError::Url { url: mask(url) }),
         }
     }
 
-    async fn http_tail(&self, url: url::Url, count: u64) -> Result<Tail, FetchError> {
+    /// The last `count` bytes; all of it where the server knows no ranges and it is not longer than `whole`.
+    async fn http_tail(
+        &self,
+        url: url::Url,
+        (count, whole): (u64, u64),
+    ) -> Result<Tail, FetchError> {
         let shown = bare_url(&url);
         let safe = DisplaySafeUrl::from_url(url.clone());
         self.count();
@@ -446,7 +481,8 @@ impl IndexClient {
         // Without ranges a whole small file will do.
         let most = match expected {
             Some((begin, total)) => total.saturating_sub(begin).min(count),
-            None => MAX_TAIL,
+            None if response.content_length().is_some_and(|all| all > whole) => return Err(wrong()),
+            None => whole,
         };
         let bytes = read_bounded(response, &shown, most as usize).await?;
         match expected {

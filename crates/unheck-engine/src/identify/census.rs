@@ -107,16 +107,14 @@ pub(crate) fn gather(
         return;
     };
     let asked = async {
-        let each = unknown.iter().map(|package| ask(&index, package, trust));
+        let each = unknown
+            .iter()
+            .map(|package| ask(&index, package, trust, session.now));
         let each = futures::stream::iter(each.collect::<Vec<_>>());
         each.buffered(PARALLEL).collect::<Vec<_>>().await
     };
     let answers = session.net.block_on(asked);
-    for (package, (page, project, attestations)) in unknown.into_iter().zip(answers) {
-        let about = About {
-            attestations,
-            ..describe(&package.name, page.as_ref(), project.as_ref(), session.now)
-        };
+    for (package, about) in unknown.into_iter().zip(answers) {
         if about == About::default() {
             continue;
         }
@@ -140,18 +138,20 @@ fn known<'l>(lock: &'l Lock, package: &Package) -> Option<&'l PackageTool> {
     package.wheels.iter().all(has).then_some(tool)
 }
 
-async fn ask(
-    index: &LiveIndex<'_>,
-    package: &Package,
-    trust: &Trust,
-) -> (Option<Page>, Option<Project>, Vec<Attested>) {
+async fn ask(index: &LiveIndex<'_>, package: &Package, trust: &Trust, now: i64) -> About {
     let about = index.about(&package.name, package.version.as_deref());
-    let (page, project) = about.await.unwrap_or_default();
+    let (page, project, is_exact) = about.await.unwrap_or_default();
     let attestations = match &page {
         Some(page) => attested::look(index, page, &package.wheels, trust).await,
         None => Vec::new(),
     };
-    (page, project, attestations)
+    let about = describe(&package.name, page.as_ref(), project.as_ref(), now);
+    About {
+        attestations,
+        // What is known of another version says nothing of this one.
+        advisories: about.advisories.filter(|_| is_exact),
+        ..about
+    }
 }
 
 /// Longest answer that is read back, in bytes.

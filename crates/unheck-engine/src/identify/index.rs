@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use unheck_base::Digest;
-use unheck_names::facts::{File, Index, IndexError, MetadataFile, Page, Project, Status, Wheel};
+use unheck_names::facts::{
+    File, Index, IndexError, MetadataFile, Page, Project, Status, Wheel, owners_at_end,
+};
 use unheck_resolve::{Fault, FetchError, IndexClient, IndexPage, Inputs, ResolveError, Source};
 use unheck_wheel::{Glance, Glanced, Limits, Metadata, ModuleKind, TAIL, glance};
 
@@ -15,6 +17,8 @@ use crate::session::Session;
 
 /// Questions that are asked side by side.
 const PARALLEL: usize = 8;
+/// How much of a project JSON's end is read, in bytes.
+const PROJECT_TAIL: u64 = 16 << 10;
 
 /// An index behind the session's network.
 pub struct LiveIndex<'a> {
@@ -86,14 +90,7 @@ impl<'a> LiveIndex<'a> {
         name: &str,
         version: Option<&str>,
     ) -> Result<Option<Project>, IndexError> {
-        let page = {
-            let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-            pages.get(name).map(|page| IndexPage {
-                files: Vec::new(),
-                ..page.clone()
-            })
-        };
-        let Some(page) = page else {
+        let Some(page) = self.without_files(name) else {
             return Ok(None);
         };
         let text = self
@@ -111,22 +108,56 @@ impl<'a> LiveIndex<'a> {
         }
     }
 
-    /// The page and the project JSON of one version. What an index says of the newest version alone, such as who
-    /// owns the name, is taken from there.
+    /// The page and the project JSON of one version, and whether the index has that version's own. What it says of
+    /// the newest version alone, such as who owns the name, is taken from there.
     pub(super) async fn about(
         &self,
         name: &str,
         version: Option<&str>,
-    ) -> Result<(Option<Page>, Option<Project>), IndexError> {
+    ) -> Result<(Option<Page>, Option<Project>, bool), IndexError> {
         let page = self.page(name).await?;
         let exact = self.project(name, version).await?;
-        let is_whole = exact.as_ref().is_some_and(|its| its.owners.is_some());
-        let Some(version) = version.filter(|_| !is_whole) else {
-            return Ok((page, exact));
+        let (is_there, is_whole) = match &exact {
+            Some(exact) => (true, exact.owners.is_some()),
+            None => (false, false),
         };
-        // Its failure leaves what is known.
-        let newest = self.project(name, None).await.ok().flatten();
-        Ok((page, completed(exact, newest, version)))
+        let Some(version) = version.filter(|_| !is_whole) else {
+            return Ok((page, exact, is_there));
+        };
+        let newest = self.newest(name).await;
+        let is_newest = newest
+            .as_ref()
+            .is_some_and(|newest| unheck_wheel::same_version(&newest.version, version));
+        Ok((
+            page,
+            completed(exact, newest, version),
+            is_there || is_newest,
+        ))
+    }
+
+    /// What the index says of the newest version: all of a short project JSON; of a long one the end is read alone,
+    /// which tells the owners. A failure, or a long one of a server that knows no ranges, leaves it unknown.
+    async fn newest(&self, name: &str) -> Option<Project> {
+        let page = self.without_files(name)?;
+        let tail = self.client.project_tail(name, &page, PROJECT_TAIL).await;
+        let tail = tail.ok()??;
+        if tail.total <= tail.bytes.len() as u64 {
+            return Project::parse(&tail.bytes).ok();
+        }
+        Some(Project {
+            name: name.to_owned(),
+            owners: Some(owners_at_end(&tail.bytes)?),
+            ..Project::default()
+        })
+    }
+
+    /// A page that was asked for, without its files.
+    fn without_files(&self, name: &str) -> Option<IndexPage> {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.get(name).map(|page| IndexPage {
+            files: Vec::new(),
+            ..page.clone()
+        })
     }
 
     /// A small document that a page names, such as provenance; at most `most` bytes.

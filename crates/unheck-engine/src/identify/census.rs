@@ -107,11 +107,17 @@ pub(crate) fn gather(
         return;
     };
     let asked = async {
-        let each = unknown
-            .iter()
-            .map(|package| ask(&index, package, trust, session.now));
-        let each = futures::stream::iter(each.collect::<Vec<_>>());
-        each.buffered(PARALLEL).collect::<Vec<_>>().await
+        // The first opens a connection, which the others share (HTTP/2): a burst of connections, each with its
+        // own question to the name server, cost 5 s where that drops some.
+        let mut each = unknown.iter().map(|package| &**package);
+        let ask = |package| ask(&index, package, trust, session.now);
+        let mut answers = Vec::with_capacity(unknown.len());
+        if let Some(first) = each.next() {
+            answers.push(ask(first).await);
+        }
+        let each = futures::stream::iter(each.map(ask).collect::<Vec<_>>());
+        answers.extend(each.buffered(PARALLEL).collect::<Vec<_>>().await);
+        answers
     };
     let answers = session.net.block_on(asked);
     for (package, about) in unknown.into_iter().zip(answers) {

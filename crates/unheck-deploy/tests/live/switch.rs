@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use unheck_base::{Digest, TreePath};
 use unheck_deploy::{
-    Artifact, By, Context, HealthConfig, Kind, Node, Ssh, SshOptions, Target, TargetConfig,
-    Transport, Wanted,
+    Artifact, By, Context, DeployError, HealthConfig, Kind, Node, Ssh, SshOptions, Target,
+    TargetConfig, Transport, Wanted,
 };
 use unheck_testkit::hosts::{Hosts, Load, PORT, ask};
 
@@ -154,6 +154,19 @@ impl World {
         deployed.unwrap_or_else(|error| panic!("{error:?}")).release
     }
 
+    /// Deploys a release that is never healthy and tries to release it; what that ends with.
+    pub(crate) fn release_an_ill_one(&mut self) -> DeployError {
+        if let Some(health) = &mut self.config.health {
+            health.deadline = Some(2);
+        }
+        self.deploy("2-ill");
+        let error = self
+            .with(|context| unheck_deploy::release(context, Wanted::Newest, true))
+            .expect_err("ill");
+        assert_eq!(error.kind(), Kind::Verdict, "{error:?}");
+        error
+    }
+
     pub(crate) fn release(&self, wanted: Wanted<'_>) -> unheck_deploy::ReleaseReport {
         let released = self.with(|context| unheck_deploy::release(context, wanted, true));
         released.unwrap_or_else(|error| panic!("{error:?}"))
@@ -240,14 +253,7 @@ fn a_release_that_is_ill_is_undone_and_nobody_is_lost_for_long() {
     let mut world = World::new(2);
     world.deploy("1");
     world.release(Wanted::Newest);
-    if let Some(health) = &mut world.config.health {
-        health.deadline = Some(2);
-    }
-    world.deploy("2-ill");
-    let error = world
-        .with(|context| unheck_deploy::release(context, Wanted::Newest, true))
-        .expect_err("ill");
-    assert_eq!(error.kind(), Kind::Verdict);
+    let error = world.release_an_ill_one();
     assert!(
         format!("{error:?}").contains("it answered with 503"),
         "{error:?}"

@@ -117,10 +117,8 @@ impl<'a> LiveIndex<'a> {
     ) -> Result<(Option<Page>, Option<Project>, bool), IndexError> {
         let page = self.page(name).await?;
         let exact = self.project(name, version).await?;
-        let (is_there, is_whole) = match &exact {
-            Some(exact) => (true, exact.owners.is_some()),
-            None => (false, false),
-        };
+        let is_there = exact.is_some();
+        let is_whole = exact.as_ref().is_some_and(|exact| exact.owners.is_some());
         let Some(version) = version.filter(|_| !is_whole) else {
             return Ok((page, exact, is_there));
         };

@@ -205,7 +205,7 @@ const TLS: &str = "no TLS connection can be made";
 /// A failure of the connection.
 pub(crate) fn connection(error: reqwest::Error) -> Cause {
     let error = error.without_url();
-    let text = chain(&error);
+    let text = unheck_store::fetch::cause_lines(&error);
     let tls = [
         "certificate",
         "InvalidContentType",
@@ -228,17 +228,6 @@ pub(crate) fn connection(error: reqwest::Error) -> Cause {
         transient: !is_tls && !error.is_builder(),
         source: error,
     }
-}
-
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut next: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = next {
-        text.push_str(&error.to_string());
-        text.push('\n');
-        next = error.source();
-    }
-    text
 }
 
 /// Foreign words on one line of at most 300 characters, without anything that a terminal obeys.

@@ -25,7 +25,7 @@ use crate::{Store, StoreError};
 
 pub use small::get_small;
 pub use transport::{Body, BodyStream, OpenFuture, Transport, TransportError, redacted};
-pub use web::{HttpOptions, WebTransport, retry_after};
+pub use web::{HttpOptions, WebTransport, cause_lines, retry_after};
 
 /// A file to be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -207,7 +207,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// A failure of the connection.
 fn failed(error: reqwest::Error) -> TransportError {
     let error = error.without_url();
-    let text = chain(&error);
+    let text = cause_lines(&error);
     // Certificates and redirects do not mend by asking again; everything else may.
     let for_good = error.is_builder() || error.is_redirect() || text.contains("certificate");
     let message = if error.is_redirect() {
@@ -228,7 +228,8 @@ fn failed(error: reqwest::Error) -> TransportError {
     }
 }
 
-fn chain(error: &reqwest::Error) -> String {
+/// What a failure of the connection says, and each of its causes, a line each: to be searched for words.
+pub fn cause_lines(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut next: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = next {

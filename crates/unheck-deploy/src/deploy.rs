@@ -104,11 +104,17 @@ impl Job<'_> {
             sent: 0,
             received: 0,
         };
+        let info = self.info(&host, &state);
+        let newest = state.newest();
         if state.releases.contains_key(self.release) && self.again(&mut host, &state)? {
             report.already = true;
+            if newest.as_deref() != Some(self.release) {
+                host.session.call("redate", &[self.release, &info])?;
+                self.audit(&mut host)?;
+            }
         } else {
-            let base = newest(&state);
-            match self.once(&mut host, base, &mut report) {
+            // An update differs least from what was deployed last.
+            match self.once(&mut host, newest, &info, &mut report) {
                 // A base that somebody changed, or a blob that rotted: without both, once.
                 Err(HostError::Refused {
                     refusal: Refusal::Differs,
@@ -118,16 +124,27 @@ impl Job<'_> {
                         way.label(),
                         "files there were changed: sending without them",
                     );
-                    self.once(&mut host, None, &mut report)?;
+                    self.once(&mut host, None, &info, &mut report)?;
                 }
                 other => other?,
             }
-            let line = host.entry.about(self.release, Outcome::Done).line();
-            host.session.call("audit", &[&line])?;
+            self.audit(&mut host)?;
         }
         report.sent += host.session.sent;
         report.received += host.session.received;
         Ok(report)
+    }
+
+    fn audit(&self, host: &mut Opened<'_>) -> Result<(), HostError> {
+        let line = host.entry.about(self.release, Outcome::Done).line();
+        host.session.call("audit", &[&line])?;
+        Ok(())
+    }
+
+    /// The record of the release, deployed now.
+    fn info(&self, host: &Opened<'_>, state: &State) -> String {
+        let content = self.listing.content();
+        ReleaseInfo::line(self.artifact, &content, &host.entry, state.next_order())
     }
 
     /// Holds a release that is there against its lists. One that is damaged is removed, where nothing
@@ -150,6 +167,7 @@ impl Job<'_> {
         &self,
         host: &mut Opened<'_>,
         base: Option<String>,
+        info: &str,
         report: &mut DeployReport,
     ) -> Result<(), HostError> {
         let say = |what: &str| (self.context.say)(host.way.label(), what);
@@ -201,9 +219,8 @@ impl Job<'_> {
                 smoke.unwrap_or_default(),
             ],
         )?;
-        let info = ReleaseInfo::line(self.artifact, &self.listing.content(), &host.entry);
         let tree = self.listing.content().hex();
-        host.session.call("finish", &[self.release, &tree, &info])?;
+        host.session.call("finish", &[self.release, &tree, info])?;
         Ok(())
     }
 
@@ -363,13 +380,6 @@ fn assemble(session: &mut Session, wanted: &Wanted<'_>) -> Result<(), HostError>
         session.call("assemble", &words)?;
     }
     Ok(())
-}
-
-/// The release that was deployed last: an update differs least from it.
-fn newest(state: &State) -> Option<String> {
-    let time = |info: &str| ReleaseInfo::parse(info).map(|info| info.deployed.time);
-    let releases = state.releases.iter().map(|(id, info)| (time(info), id));
-    releases.max().map(|(_, id)| id.clone())
 }
 
 /// Paths, a line each, with their digest.

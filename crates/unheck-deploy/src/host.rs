@@ -6,6 +6,7 @@ use crate::audit::{By, Entry, Outcome};
 use crate::config::Target;
 use crate::error::{DeployError, HostError, HostFailure};
 use crate::remote::Session;
+use crate::status::{Rank, ReleaseInfo};
 use crate::transport::Transport;
 
 /// Hears what happens: the host, and what is done there now.
@@ -51,6 +52,32 @@ pub(crate) struct State {
     pub(crate) releases: BTreeMap<String, String>,
     /// The last lines of the audit log.
     pub(crate) audit: Vec<Entry>,
+}
+
+impl State {
+    /// Releases by name, each with where it stands; one whose record is lost stands before all others.
+    pub(crate) fn ranked(&self) -> Vec<(Option<Rank>, String)> {
+        let rank = |info: &String| ReleaseInfo::parse(info).map(|info| info.rank());
+        let releases = self.releases.iter();
+        releases
+            .map(|(id, info)| (rank(info), id.clone()))
+            .collect()
+    }
+
+    /// The release that was deployed last.
+    pub(crate) fn newest(&self) -> Option<String> {
+        self.ranked().into_iter().max().map(|(_, id)| id)
+    }
+
+    /// The place of the next deployment.
+    pub(crate) fn next_order(&self) -> u64 {
+        let orders = self.ranked().into_iter().filter_map(|(rank, _)| rank);
+        orders
+            .map(|(order, _)| order)
+            .max()
+            .unwrap_or(0)
+            .saturating_add(1)
+    }
 }
 
 impl<'a> Opened<'a> {

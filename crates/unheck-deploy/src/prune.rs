@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::audit::Outcome;
 use crate::error::{DeployError, HostError};
 use crate::host::{Context, Opened, State, all, failed, on_all};
-use crate::status::ReleaseInfo;
+use crate::status::Rank;
 
 /// What was removed from the hosts of a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,23 +72,16 @@ fn on_host(
 
 /// What stays and what goes, each by name: the newest stay, and whatever a link names.
 fn split(state: &State, keep: u32) -> (Vec<String>, Vec<String>) {
-    let releases = state.releases.iter();
-    let releases = releases.map(|(id, info)| {
-        (
-            ReleaseInfo::parse(info).map(|info| info.deployed.time),
-            id.clone(),
-        )
-    });
     let named = [&state.current, &state.previous, &state.undo];
-    newest(releases.collect(), keep, |id| {
+    newest(state.ranked(), keep, |id| {
         named.contains(&&Some(id.to_owned()))
     })
 }
 
-/// Of releases with the time of their deployment: what stays and what goes, each by name. The `keep` newest stay
+/// Of releases with where each stands among the deployments: what stays and what goes, each by name. The `keep` newest stay
 /// besides those that `needed` says of.
 pub fn newest(
-    mut releases: Vec<(Option<String>, String)>,
+    mut releases: Vec<(Option<Rank>, String)>,
     keep: u32,
     needed: impl Fn(&str) -> bool,
 ) -> (Vec<String>, Vec<String>) {

@@ -5,7 +5,7 @@
 //! reason, brings back what served. So what a client or connection that dies leaves behind is the
 //! old release, on the host's own account.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -14,7 +14,6 @@ use crate::audit::Outcome;
 use crate::error::{DeployError, HostError, HostFailure};
 use crate::health;
 use crate::host::{Context, Opened, State, all, failed, on_all};
-use crate::status::ReleaseInfo;
 
 /// Which release is to serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -278,12 +277,22 @@ fn choose(turns: &[Turn<'_>], wanted: Wanted<'_>) -> Result<String, String> {
             previous.pop_first().ok_or("there is no host")?
         }
         Wanted::Newest => {
-            let time = |info: &str| ReleaseInfo::parse(info).map(|info| info.deployed.time);
-            let all = turns.iter().flat_map(|turn| &turn.state.releases);
-            let newest = all.map(|(id, info)| (time(info), id)).max();
-            newest
-                .map(|(_, id)| id.clone())
-                .ok_or("nothing is deployed")?
+            let mut last = BTreeMap::new();
+            for turn in turns {
+                if let Some(id) = turn.state.newest() {
+                    last.entry(id).or_insert(turn.host.way.label());
+                }
+            }
+            if last.len() > 1 {
+                let said = last.iter().map(|(id, host)| format!("{id} on {host}"));
+                let said: Vec<String> = said.collect();
+                return Err(format!(
+                    "another release was deployed last on each host ({}): deploy again, or say which",
+                    said.join(", ")
+                ));
+            }
+            let newest = last.pop_first().ok_or("nothing is deployed")?;
+            newest.0
         }
         Wanted::Named(name) | Wanted::Back(name) => {
             let ids = turns.iter().flat_map(|turn| turn.state.releases.keys());

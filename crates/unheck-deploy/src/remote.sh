@@ -508,6 +508,16 @@ verb_again() {
     yes
 }
 
+# redate ID INFO: a release that is there is deployed once more; its record is replaced by one rename.
+verb_redate() {
+    IFS= read -r id || return
+    IFS= read -r info || return
+    locked || return
+    { printf '%s\n' "$info" >staging/info; } 2>/dev/null && flush && try mv -T -- staging/info "meta/$id/info" ||
+        { no io "cannot write the release record $why"; return; }
+    yes
+}
+
 # switch ID STARTED UNDONE: from here to `commit` the end of this session brings the old release back.
 verb_switch() {
     IFS= read -r id || return
@@ -618,7 +628,7 @@ trap leave HUP INT TERM
 while IFS= read -r verb; do
     case $verb in
     hello | open | lock | reload | repair | state | tree | list | have | blocks | receive | \
-        assemble | adopt | stage | links | smoke | finish | again | switch | commit | undo | health | audit | remove | sweep) "verb_$verb" ;;
+        assemble | adopt | stage | links | smoke | finish | again | redate | switch | commit | undo | health | audit | remove | sweep) "verb_$verb" ;;
     *) no bug "there is no $verb" ;;
     esac
 done

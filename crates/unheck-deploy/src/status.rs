@@ -25,7 +25,14 @@ pub struct ReleaseInfo {
     pub bytes: u64,
     /// Who deployed it, when.
     pub deployed: Entry,
+    /// Its place in the order of deployments, which the target counts: clocks of two people may differ, and two
+    /// deployments may share a second. 0 in records of versions that did not count.
+    #[serde(default)]
+    pub order: u64,
 }
+
+/// Where a release stands among the deployments of its target; what was deployed later is greater.
+pub type Rank = (u64, String);
 
 /// What the hosts of a target have.
 #[derive(Debug, Serialize)]
@@ -78,7 +85,7 @@ pub struct DeployedRelease {
 
 impl ReleaseInfo {
     /// The record of a release, as one line.
-    pub(crate) fn line(artifact: &Artifact, content: &Digest, entry: &Entry) -> String {
+    pub(crate) fn line(artifact: &Artifact, content: &Digest, entry: &Entry, order: u64) -> String {
         let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(120).collect();
         let info = Self {
             content: *content,
@@ -86,8 +93,14 @@ impl ReleaseInfo {
             version: artifact.version.as_deref().map(plain),
             bytes: artifact.bytes(),
             deployed: entry.clone(),
+            order,
         };
         serde_json::to_string(&info).expect("texts and numbers")
+    }
+
+    /// Where it stands among the others.
+    pub fn rank(&self) -> Rank {
+        (self.order, self.deployed.time.clone())
     }
 
     /// Reads a record; `None` when it is none.

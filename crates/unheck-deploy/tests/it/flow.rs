@@ -98,6 +98,41 @@ fn the_same_content_is_the_same_release_and_sends_nothing() {
 }
 
 #[test]
+fn what_was_deployed_last_is_released_whatever_the_clock_says() {
+    // Eight in one second: by their names alone the last would be picked once in eight times.
+    let mut kit = Kit::new();
+    let mut last = String::new();
+    for text in 0..8 {
+        let artifact = kit.changed("1", "app/version", &text.to_string());
+        last = kit.deploy(&artifact).expect("deploy").release;
+        let report = kit.release(Wanted::Newest).expect("release");
+        assert_eq!(report.release, last);
+    }
+    // Somebody else's clock is behind, and what they deploy was there before: a change that is taken back.
+    kit.earlier();
+    let first = kit.changed("1", "app/version", "0");
+    let again = kit.deploy(&first).expect("deploy");
+    assert!(again.hosts[0].already && again.release != last, "{again:?}");
+    let report = kit.release(Wanted::Newest).expect("release");
+    assert_eq!(report.release, again.release);
+    let record = |kit: &Kit| {
+        let status = status(kit);
+        let of = |one: &&unheck_deploy::DeployedRelease| one.release == again.release;
+        let found = status.hosts[0].deployed.iter().find(of).cloned();
+        found.and_then(|one| one.record).expect("a record")
+    };
+    let then = record(&kit);
+    assert_eq!(
+        (then.order, &*then.deployed.time),
+        (9, "2027-01-15T07:00:00Z")
+    );
+    // Once more changes nothing, not even the record.
+    kit.later();
+    kit.deploy(&first).expect("deploy");
+    assert_eq!(record(&kit), then);
+}
+
+#[test]
 fn an_update_sends_what_changed_and_little_more() {
     let mut kit = Kit::new();
     let many = |kit: &Kit, text: &str| {

@@ -158,6 +158,22 @@ fn releases_in_a_registry_come_go_and_come_back() {
 }
 
 #[test]
+fn what_was_deployed_last_is_released_though_it_was_there_before() {
+    let world = World::new(RegistryOptions::default(), "");
+    let [a, b, c] = IMAGES.map(|image| {
+        let id = world.ok(&["deploy", image]);
+        assert_eq!(world.ok(&["release"]), id, "whatever second it is");
+        id
+    });
+    assert_eq!(world.live(), Some(c));
+    // A change that is taken back has the bytes of before.
+    let again = world.json("deploy", &["deploy", "a.oci.tar"]);
+    assert_eq!(again["hosts"][0]["already"], true);
+    assert_eq!(world.ok(&["release"]), a);
+    assert_eq!(world.ok(&["rollback", &b]), b);
+}
+
+#[test]
 fn old_releases_go_but_not_what_serves_served_or_has_another_tag() {
     let world = World::new(RegistryOptions::default(), "keep = 0\n");
     let [a, b, c] = IMAGES.map(|image| {

@@ -133,28 +133,31 @@ impl Release {
                     version,
                     bytes: blobs.map(|blob| blob.size).sum(),
                     deployed: shop.entry.clone(),
+                    order: 0,
                 },
             },
         })
     }
 
-    /// Writes it into the record, unless it is there. Whether it was.
+    /// Writes it into the record as what was deployed last, unless it is that. Whether it was there.
     fn note(&self, shop: &Shop<'_>) -> Result<bool, TargetFault> {
         let after = "the image is there, and is not written down yet";
         let mut attempts = 0;
         loop {
             let mut record = Record::read(shop, DOING)?;
-            if record.state.releases.contains_key(&self.id) {
+            let there = record.state.releases.contains_key(&self.id);
+            if there && record.state.newest() == Some(&self.id) {
                 return Ok(true);
             }
             // A change now would look to whoever switches as if somebody switched as well.
             shop.unlocked(&record.state, DOING)?;
-            let kept = self.kept.clone();
+            let mut kept = self.kept.clone();
+            kept.info.order = record.state.next_order();
             record.state.releases.insert(self.id.clone(), kept);
             let line = shop.entry.about(&self.id, unheck_deploy::Outcome::Done);
             attempts += 1;
             match record.write(shop, &[line]) {
-                Ok(()) => return Ok(false),
+                Ok(()) => return Ok(there),
                 Err(NotWritten::Changed) if attempts < ATTEMPTS => {}
                 Err(error) => return Err(shop.not_written(DOING, after, error)),
             }

@@ -44,8 +44,8 @@ pub fn prune(context: TargetContext<'_>, keep: u32) -> Result<Pruned, TargetFaul
     needed.extend(record.state.previous);
     needed.extend(record.state.released.as_ref().map(|served| served.digest));
     let releases = record.state.releases.iter();
-    let times = releases.map(|(id, kept)| (Some(kept.info.deployed.time.clone()), id.clone()));
-    let (kept, removed) = newest(times.collect(), keep, |id| {
+    let ranked = releases.map(|(id, kept)| (Some(kept.info.rank()), id.clone()));
+    let (kept, removed) = newest(ranked.collect(), keep, |id| {
         needed.contains(&record.state.releases[id].info.content)
     });
     let report = |kept, removed| Pruned {

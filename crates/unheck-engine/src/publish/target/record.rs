@@ -112,6 +112,19 @@ impl From<PublishError> for NotWritten {
 }
 
 impl State {
+    /// The name of the release that was deployed last.
+    pub(super) fn newest(&self) -> Option<&str> {
+        let releases = self.releases.iter();
+        let newest = releases.max_by_key(|(id, kept)| (kept.info.rank(), *id));
+        newest.map(|(id, _)| id.as_str())
+    }
+
+    /// The place of the next deployment.
+    pub(super) fn next_order(&self) -> u64 {
+        let orders = self.releases.values().map(|kept| kept.info.order);
+        orders.max().unwrap_or(0).saturating_add(1)
+    }
+
     /// The name of what has a digest; the digest itself where it has none.
     pub(super) fn name_of(&self, digest: &Digest) -> String {
         let found = self

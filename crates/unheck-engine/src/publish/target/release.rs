@@ -326,9 +326,8 @@ fn choose(state: &State, wanted: Wanted<'_>) -> Result<(String, Digest), String>
             return Ok((state.name_of(&digest), digest));
         }
         Wanted::Newest => {
-            let releases = state.releases.iter();
-            let newest = releases.max_by_key(|(id, kept)| (&kept.info.deployed.time, *id));
-            newest.ok_or("nothing is deployed")?.0.clone()
+            let newest = state.newest().ok_or("nothing is deployed")?;
+            newest.to_owned()
         }
         Wanted::Named(name) | Wanted::Back(name) => {
             named(&state.releases.keys().cloned().collect(), name)?

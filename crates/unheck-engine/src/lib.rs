@@ -27,6 +27,7 @@ pub mod lock;
 pub mod locker;
 pub mod net;
 pub mod platform;
+mod pool;
 pub mod provider;
 pub mod publish;
 pub mod review;

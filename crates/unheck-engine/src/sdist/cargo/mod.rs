@@ -28,6 +28,7 @@ pub use lockfile::{CrateProblem, LockedCrate, locked};
 use super::root::files::{make_dir, write_file};
 use crate::explain::{Class, Explain};
 use crate::net::{Net, NetError, Want};
+use crate::pool::apart;
 
 /// Kind of the derived directories, and part of their keys.
 const KIND: &str = "crates-1";
@@ -236,7 +237,7 @@ pub fn vendor(
             net.fetch(wants.collect::<Result<_, _>>()?)
                 .map_err(CargoError::Net)?;
             let _alone = derived.lock()?;
-            let filled = derived.dir_with(|directory| fill(store, directory, crates));
+            let filled = derived.dir_with(|directory| apart(|| fill(store, directory, crates)));
             filled.map_err(|error| match error {
                 ProduceError::Store(source) => source.into(),
                 ProduceError::Produce(error) => error,

@@ -38,6 +38,7 @@ use crate::explain::{Class, Explain};
 use crate::lock::{Archive, Interpreter};
 use crate::net::Want;
 use crate::platform::Platform;
+use crate::pool::apart;
 use crate::session::Session;
 
 /// Kind of the derived directories, and part of their keys; raised whenever what is in them would
@@ -327,15 +328,17 @@ fn units(set: &RootSet, layered: bool) -> Vec<Unit<'_>> {
 /// Makes a directory once, also when several processes ask at one moment.
 fn make(
     derived: &Derived,
-    write: impl FnOnce(&Path) -> Result<(), RootError>,
+    write: impl FnOnce(&Path) -> Result<(), RootError> + Send,
 ) -> Result<DerivedDir, RootError> {
     let _alone = derived.lock()?;
-    if let Some(found) = fill::find(derived)? {
-        return Ok(found);
-    }
-    derived.dir_with(write).map_err(|error| match error {
-        ProduceError::Store(source) => source.into(),
-        ProduceError::Produce(error) => error,
+    apart(|| {
+        if let Some(found) = fill::find(derived)? {
+            return Ok(found);
+        }
+        derived.dir_with(write).map_err(|error| match error {
+            ProduceError::Store(source) => source.into(),
+            ProduceError::Produce(error) => error,
+        })
     })
 }
 

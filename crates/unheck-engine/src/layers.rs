@@ -16,6 +16,7 @@ use crate::assemble::PackReader;
 use crate::explain::{Class, Explain};
 use crate::lock::Target;
 use crate::roots::{Beside, RootsError, is_full};
+use crate::steps::Bytecode;
 use crate::tree::{Kind, Node, Origin, Tree};
 
 /// Raised whenever the bytes of the same layer would differ.
@@ -40,6 +41,8 @@ pub enum LayerName {
     Big(String),
     /// All other distributions.
     Small,
+    /// Bytecode of what a start imports: what the app imports decides it.
+    Start,
     /// The app.
     App,
 }
@@ -51,6 +54,7 @@ impl std::fmt::Display for LayerName {
             Self::Os => f.write_str("OS libraries"),
             Self::Big(name) => f.write_str(name),
             Self::Small => f.write_str("distributions"),
+            Self::Start => f.write_str("bytecode"),
             Self::App => f.write_str("app"),
         }
     }
@@ -139,8 +143,8 @@ impl Explain for WriteLayerError {
     }
 }
 
-/// Gives every node of the tree its layer.
-pub fn plan<'t>(tree: &'t Tree, target: &Target) -> Vec<PlannedLayer<'t>> {
+/// Gives every node of the tree its layer. `bytecode` is what ships of it.
+pub fn plan<'t>(tree: &'t Tree, target: &Target, bytecode: Bytecode) -> Vec<PlannedLayer<'t>> {
     let base: BTreeSet<&str> = target
         .debs
         .iter()
@@ -175,10 +179,12 @@ pub fn plan<'t>(tree: &'t Tree, target: &Target) -> Vec<PlannedLayer<'t>> {
         if matches!(node.kind, Kind::Dir) && !matches!(node.origin, Origin::Generated(_)) {
             continue;
         }
-        layers
-            .entry(place(&node.origin))
-            .or_default()
-            .insert(path, node);
+        let start = bytecode == Bytecode::Start && is_cached_bytecode(path);
+        let name = match place(&node.origin) {
+            name if start && name != LayerName::App => LayerName::Start,
+            name => name,
+        };
+        layers.entry(name).or_default().insert(path, node);
     }
     let directories: BTreeMap<&TreePath, &Node> = tree
         .iter()
@@ -199,6 +205,14 @@ pub fn plan<'t>(tree: &'t Tree, target: &Target) -> Vec<PlannedLayer<'t>> {
             PlannedLayer { name, nodes }
         })
         .collect()
+}
+
+/// Whether a file is bytecode beside its source (PEP 3147).
+fn is_cached_bytecode(path: &TreePath) -> bool {
+    let cache = path
+        .parent()
+        .is_some_and(|above| above.file_name() == "__pycache__");
+    cache && path.as_str().ends_with(".pyc")
 }
 
 impl PlannedLayer<'_> {

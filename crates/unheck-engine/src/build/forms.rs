@@ -176,6 +176,7 @@ impl FormBuilder<'_> {
         let grown = self.builder.bytecode(&mut stepped)?;
         sizes.with_libraries = sizes.with_libraries.saturating_add_signed(grown);
         sizes.without = sizes.without.saturating_add_signed(grown);
+        let key = stepped.key(key);
         let Stepped {
             tree,
             removed,
@@ -183,6 +184,7 @@ impl FormBuilder<'_> {
             linked,
             left_out,
             findings,
+            ..
         } = stepped;
         let record = |files| Record {
             relocated,

@@ -19,11 +19,11 @@ use crate::locker::app_facts;
 use crate::scan::scan_pack;
 use crate::sdist::app_wheel;
 use crate::steps::imports::{
-    CythonSources, NarrowError, NarrowRequest, app_references, finder, narrow,
+    CythonSources, NarrowError, NarrowRequest, app_references, finder, narrow, started,
 };
 use crate::steps::left_out::{LEFT_OUT_PATH, short_list};
 use crate::steps::{
-    BytecodeRequest, Linked, Removed, Shortened, TrimFacts, TrimLevel, bytecode, dedupe,
+    Bytecode, BytecodeRequest, Linked, Removed, Shortened, TrimFacts, TrimLevel, bytecode, dedupe,
     relocated_sizes, rewrite_checksums, rewrite_records, shorten_metadata, strip, trim,
 };
 use crate::tree::{Content, Node, Origin, Tree};
@@ -76,6 +76,22 @@ pub(super) struct Stepped {
     pub(super) left_out: String,
     /// What trimming could not tell from reading.
     pub(super) findings: Vec<Finding>,
+    /// What a start imports, where that decides which bytecode ships.
+    pub(super) started: BTreeSet<TreePath>,
+    /// What ships of bytecode, once it is made.
+    pub(super) bytecode: Bytecode,
+    /// Whether another machine would make another tree of the same lock.
+    pub(super) elsewhere: bool,
+}
+
+impl Stepped {
+    /// Where what is made of the tree is kept: what only this machine makes is not found again.
+    pub(super) fn key(&self, key: Digest) -> Digest {
+        match self.elsewhere {
+            true => Digest::of(format!("{key} without a sandbox").as_bytes()),
+            false => key,
+        }
+    }
 }
 
 impl Builder<'_> {
@@ -212,7 +228,8 @@ impl Builder<'_> {
         let store = self.attempt.session.store();
         let app = self.app_facts();
         let references = self.references(layout, part)?;
-        let derived = store.derived("layers", &self.key(&app, &references));
+        let key = self.key(&app, &references);
+        let derived = store.derived("layers", &key);
         if let Some(bytes) = derived.bytes(64 << 20)?
             && let Ok(remembered) = serde_json::from_slice::<Remembered>(&bytes)
             && remembered
@@ -226,6 +243,7 @@ impl Builder<'_> {
         }
         let mut stepped = self.tree(layout, part, app)?;
         self.bytecode(&mut stepped)?;
+        let derived = store.derived("layers", &stepped.key(key));
         let Stepped {
             tree,
             removed,
@@ -233,11 +251,13 @@ impl Builder<'_> {
             linked,
             left_out,
             findings,
+            bytecode,
+            ..
         } = stepped;
         let site = top_level(&tree, layout);
         let sizes = relocated_sizes(&tree, layout);
         let compression = self.attempt.request.compression;
-        let planned: Vec<_> = plan(&tree, self.target)
+        let planned: Vec<_> = plan(&tree, self.target, bytecode)
             .into_iter()
             .filter(|planned| planned.name != LayerName::App)
             .collect();
@@ -326,7 +346,14 @@ impl Builder<'_> {
             linked = dedupe(&mut tree, layout);
         }
         rewrite_checksums(&mut tree);
+        let started = match self.attempt.request.bytecode.follows_start() {
+            true => started(&tree, store, &self.narrow_request(layout, &cython))?,
+            false => BTreeSet::new(),
+        };
         Ok(Stepped {
+            started,
+            bytecode: Bytecode::None,
+            elsewhere: false,
             tree,
             removed,
             shortened,
@@ -357,7 +384,7 @@ impl Builder<'_> {
     /// that imports nothing else.
     pub(super) fn references(&self, layout: &Layout, part: &AppPart) -> Result<Digest, BuildError> {
         let level = self.attempt.request.trim;
-        if level < TrimLevel::Imports {
+        if level < TrimLevel::Imports && !self.attempt.request.bytecode.follows_start() {
             return Ok(Digest::of(b""));
         }
         let store = self.attempt.session.store();
@@ -390,10 +417,13 @@ impl Builder<'_> {
             lock,
             target: self.target,
             mode: request.bytecode,
+            started: &stepped.started,
         };
         let compiled = bytecode(&mut stepped.tree, &wanted).map_err(Box::new)?;
         stepped.findings.extend(compiled.findings());
         let grown = compiled.grown();
+        stepped.bytecode = compiled.mode;
+        stepped.elsewhere = compiled.elsewhere;
         stepped.removed.extend(compiled.removed);
         Ok(grown)
     }
@@ -409,7 +439,7 @@ impl Builder<'_> {
         let mut tree = Tree::new();
         add_app(&mut tree, store, part, layout).map_err(Box::new)?;
         add_lists(&mut tree, self.attempt.text, left_out);
-        let planned = plan(&tree, self.target);
+        let planned = plan(&tree, self.target, self.attempt.request.bytecode);
         let app = planned
             .iter()
             .find(|planned| planned.name == LayerName::App);

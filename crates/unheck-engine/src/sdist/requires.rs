@@ -16,6 +16,7 @@ use crate::locker::{record, resolver_inputs, resolver_target, want};
 use crate::platform::Platform;
 use crate::roots::{Roots, from_layers};
 use crate::session::Session;
+use crate::steps::Bytecode;
 use unheck_wheel::WheelName;
 
 /// Whose requirements are resolved, and how.
@@ -177,7 +178,7 @@ pub(crate) fn install(
         workers: 0,
     };
     let mut layers = Vec::new();
-    for planned in plan(&tree, target) {
+    for planned in plan(&tree, target, Bytecode::None) {
         layers.push(write_layer(store, &planned, compression)?.layer);
     }
     Ok(from_layers(store, &layers.iter().collect::<Vec<_>>())?)

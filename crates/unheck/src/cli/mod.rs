@@ -221,7 +221,7 @@ pub(crate) struct BuildArgs {
         help_heading = "Output"
     )]
     pub(crate) trace: Vec<String>,
-    /// Bytecode of modules: `none`, `beside` the source, or `only` instead of it [default: none]
+    /// Bytecode: `none`, of what a `start` imports, `beside` every source, `only` instead of it [default: auto]
     #[arg(
         long,
         env = "UNHECK_BYTECODE",

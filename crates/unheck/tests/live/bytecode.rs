@@ -1,5 +1,6 @@
 //! Modules ship as bytecode of the target's own interpreter: true, always the same, made once.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -154,7 +155,7 @@ fn images_with_bytecode_hold_what_their_lists_say() {
         ),
     ];
     let root = project(&directory.path().join("plain"), &files);
-    for mode in ["beside", "only"] {
+    for mode in ["start", "beside", "only"] {
         let image = directory.path().join(format!("{mode}.oci.tar"));
         // Built with verification, and verified again as an artifact: records and lists are true.
         build(&root, &image, &["--bytecode", mode]);
@@ -172,6 +173,55 @@ fn images_with_bytecode_hold_what_their_lists_say() {
         let kinds = platform["kinds"].as_array().unwrap();
         assert!(kinds.iter().any(|one| one["kind"] == "bytecode"));
     }
+}
+
+/// The layers of an image, by name.
+fn layers(image: &Path) -> BTreeMap<String, String> {
+    let size = unheck(&["size", text(image), "--json"]).ok().json();
+    let layers = size["platforms"][0]["layers"].as_array().unwrap().clone();
+    let word = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+    let pairs = layers
+        .iter()
+        .map(|one| (word(one, "name"), word(one, "digest")));
+    pairs.collect()
+}
+
+#[test]
+#[ignore = "live: index and Debian archive"]
+fn bytecode_of_a_start_follows_the_app_in_a_layer_of_its_own() {
+    let directory = directory();
+    let early = "import idna\n\ndef late():\n    import yaml, sys\n    return yaml, sys\n\n";
+    let main = |more: &str| {
+        format!(
+            "{early}{more}import glob\nfound = glob.glob('/usr/local/lib/**/*.pyc', recursive=True)\n\
+             print(*sorted({{path.split('/')[-3] for path in found}}))\n"
+        )
+    };
+    let image = |name: &str| directory.path().join(format!("{name}.oci.tar"));
+    let built = |name: &str, main: &str, flags: &[&str]| {
+        let files = [("requirements.txt", "idna\npyyaml\n"), ("main.py", main)];
+        let root = project(&directory.path().join("app"), &files);
+        build(&root, &image(name), flags);
+        let said = run(&image(name), &[]).ok().stdout;
+        (said, layers(&image(name)))
+    };
+    let (said, first) = built("first", &main(""), &["--bytecode", "start"]);
+    assert_eq!(
+        said, "idna\n",
+        "what is imported in a function is not compiled"
+    );
+    let (said, second) = built("second", &main("import yaml\n"), &["--bytecode", "start"]);
+    assert_eq!(said, "idna yaml\n");
+    let names = |layers: &BTreeMap<String, String>| layers.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&first), names(&second));
+    let differ = first.keys().filter(|name| first[*name] != second[*name]);
+    assert_eq!(differ.collect::<Vec<_>>(), ["app", "bytecode"]);
+    // A start this short gets none unasked.
+    let (said, third) = built("third", &main(""), &[]);
+    assert_eq!(
+        (said.as_str(), third.contains_key("bytecode")),
+        ("\n", false)
+    );
 }
 
 /// How many outcomes of compiling a cache knows.

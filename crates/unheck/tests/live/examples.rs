@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::kit::{Running, build, directory, example, program, run, text};
+use crate::kit::{Running, build, directory, example, program, run, text, unheck};
 
 /// Builds an example and gives back where its image is.
 #[track_caller]
@@ -62,12 +62,15 @@ fn hello_finds_what_the_standard_library_needs_of_a_system() {
 #[ignore = "live: index and Debian archive"]
 fn data_computes() {
     let directory = directory();
-    let facts = run(&built("data", directory.path()), &["--count", "600"])
-        .ok()
-        .json();
+    let image = built("data", directory.path());
+    let facts = run(&image, &["--count", "600"]).ok().json();
     assert_eq!(facts["rows"], 600);
     let slope = facts["slope"].as_f64().unwrap();
     assert!((slope - 3.0).abs() < 0.2, "{facts}");
+    // What it imports would take seconds to compile at each start.
+    let size = unheck(&["size", text(&image), "--json"]).ok().json();
+    let mut layers = size["platforms"][0]["layers"].as_array().unwrap().iter();
+    assert!(layers.any(|one| one["name"] == "bytecode"), "{size}");
 }
 
 #[test]

@@ -310,7 +310,7 @@ fn an_executable_starts_where_home_is_read_only_or_noexec() {
 fn bytecode_and_trimming_go_together_in_every_form() {
     let directory = directory();
     let hello = example("hello", directory.path());
-    for mode in ["beside", "only"] {
+    for mode in ["start", "beside", "only"] {
         for (format, name) in [("dir", "d"), ("tar", "t.tar.zst"), ("exe", "e")] {
             let output = directory.path().join(format!("{mode}-{name}"));
             let flags = ["--format", format, "--trim", "imports", "--bytecode", mode];

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use unheck_base::{Digest, TreePath};
+use unheck_sandbox::SandboxError;
 use unheck_store::StoreError;
 
 use super::record::add_records;
@@ -28,23 +29,41 @@ use crate::platform::Platform;
 use crate::session::Session;
 use crate::tree::{Content, Kind, Node, Origin, Tree};
 
+/// Sources that a start imports, in bytes, from which on their bytecode ships unasked: about a second of compiling.
+/// Below, what a start gains is small against the bytes that every copy of the artifact has more.
+const WORTH: u64 = 10 << 20;
+
 /// Whether and how bytecode ships.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bytecode {
-    /// None: every start compiles what it imports.
+    /// [`Bytecode::Start`] where a start would compile at least 10 MiB of source, else
+    /// [`Bytecode::None`].
     #[default]
+    Auto,
+    /// None: every start compiles what it imports.
     None,
-    /// In `__pycache__`, beside the source.
+    /// Of what a start imports, in `__pycache__`, beside the source.
+    Start,
+    /// Of everything, in `__pycache__`, beside the source.
     Beside,
     /// In place of the source.
     Only,
 }
 
+impl Bytecode {
+    /// Whether what a start imports decides what ships.
+    pub fn follows_start(self) -> bool {
+        matches!(self, Self::Auto | Self::Start)
+    }
+}
+
 impl std::fmt::Display for Bytecode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Auto => "auto",
             Self::None => "none",
+            Self::Start => "start",
             Self::Beside => "beside",
             Self::Only => "only",
         })
@@ -56,11 +75,13 @@ impl std::str::FromStr for Bytecode {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
+            "auto" => Ok(Self::Auto),
             "none" => Ok(Self::None),
+            "start" => Ok(Self::Start),
             "beside" => Ok(Self::Beside),
             "only" => Ok(Self::Only),
             _ => Err(format!(
-                "`{text}` is no way to ship bytecode: `none`, `beside`, `only`"
+                "`{text}` is no way to ship bytecode: `auto`, `none`, `start`, `beside`, `only`"
             )),
         }
     }
@@ -77,11 +98,15 @@ pub struct BytecodeRequest<'a> {
     pub target: &'a Target,
     /// What ships.
     pub mode: Bytecode,
+    /// What a start imports, for [`Bytecode::Start`] and [`Bytecode::Auto`].
+    pub started: &'a BTreeSet<TreePath>,
 }
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compiled {
+    /// What ships: never [`Bytecode::Auto`], once anything was looked at.
+    pub mode: Bytecode,
     /// How many modules have bytecode now.
     pub modules: u64,
     /// Bytes of their bytecode.
@@ -94,6 +119,8 @@ pub struct Compiled {
     pub failed: BTreeMap<TreePath, String>,
     /// Why nothing was compiled although it was asked for.
     pub impossible: Option<Finding>,
+    /// Whether another machine, with the same lock, could have compiled.
+    pub elsewhere: bool,
 }
 
 impl Compiled {
@@ -156,7 +183,7 @@ pub enum BytecodeError {
     },
     /// No sandbox can be made.
     #[error("cannot run the interpreter in a sandbox")]
-    Sandbox(#[from] unheck_sandbox::SandboxError),
+    Sandbox(#[from] SandboxError),
     /// The interpreter compiled nothing.
     #[error("the interpreter `{python}` compiled nothing ({status}): {said}")]
     Failed {
@@ -176,7 +203,7 @@ impl Explain for BytecodeError {
     fn class(&self) -> Class {
         match self {
             Self::Root(error) => error.class(),
-            Self::Sandbox(unheck_sandbox::SandboxError::Unavailable(_)) => Class::Sandbox,
+            Self::Sandbox(SandboxError::Unavailable(_)) => Class::Sandbox,
             Self::Store(error) if error.is_no_space() => Class::Limit,
             Self::Scratch { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Class::Limit
@@ -216,29 +243,38 @@ struct Module {
 /// [`BytecodeError`].
 pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compiled, BytecodeError> {
     let layout = Layout::of(&request.target.interpreter);
-    let mut compiled = Compiled::default();
-    if request.mode == Bytecode::None {
+    let mut modules = modules(tree, &layout);
+    if request.mode.follows_start() {
+        modules.retain(|module| request.started.contains(&module.path));
+    }
+    let mut compiled = Compiled {
+        mode: chosen(request.mode, &modules),
+        ..Compiled::default()
+    };
+    if compiled.mode == Bytecode::None {
         return Ok(compiled);
     }
     let Some(runner) = runner(request) else {
-        let platform = request.target.platform;
-        let finding = Finding::new(
-            Severity::Warning,
-            "no-bytecode",
-            platform.to_string(),
-            format!(
-                "the lock has no Python {} for this machine, which could compile; each start compiles what it imports",
-                request.target.interpreter.version
-            ),
-        );
+        let version = &request.target.interpreter.version;
+        let why = format!("the lock has no Python {version} for this machine, which could compile");
         compiled.impossible =
-            Some(finding.with_hint("lock this machine's platform too, with `--platform`"));
+            Some(request.impossible(&why, "lock this machine's platform too, with `--platform`"));
         return Ok(compiled);
     };
-    let modules = modules(tree, &layout);
-    let outcomes = compile::outcomes(request.session, runner, &modules)?;
+    let outcomes = match compile::outcomes(request.session, runner, &modules) {
+        // Nobody asked for it, and everything else can be done without.
+        Err(BytecodeError::Sandbox(SandboxError::Unavailable(why)))
+            if request.mode == Bytecode::Auto =>
+        {
+            let hint = "allow user namespaces, or say `--bytecode none`";
+            compiled.impossible = Some(request.impossible(&why.to_string(), hint));
+            compiled.elsewhere = true;
+            return Ok(compiled);
+        }
+        outcomes => outcomes?,
+    };
     let reader = PackReader::new(request.session.store());
-    let keep = match request.mode {
+    let keep = match compiled.mode {
         Bytecode::Only => keep::sources(&reader, &modules, &layout)?,
         _ => BTreeMap::new(),
     };
@@ -246,7 +282,7 @@ pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compil
     for (module, outcome) in modules.iter().zip(outcomes) {
         match outcome {
             Ok((digest, len)) => {
-                let place = if request.mode == Bytecode::Only && !keep.contains_key(&module.path) {
+                let place = if compiled.mode == Bytecode::Only && !keep.contains_key(&module.path) {
                     beside_nothing(&module.path)
                 } else {
                     beside(&module.path, &layout.minor)
@@ -266,7 +302,7 @@ pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compil
             }
         }
     }
-    if request.mode == Bytecode::Only {
+    if compiled.mode == Bytecode::Only {
         compiled.removed = drop_sources(tree, &modules, &places, &keep);
     }
     compiled.kept = keep;
@@ -275,9 +311,31 @@ pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compil
         .iter()
         .map(|one| one.path.clone())
         .collect();
-    add_records(tree, &layout.site, &places);
+    // What a start imports is decided by the app, and records stand in layers below it. Installers need no
+    // line for bytecode beside a source that has one.
+    if compiled.mode != Bytecode::Start {
+        add_records(tree, &layout.site, &places);
+    }
     rewrite_records(tree, &layout.site, &gone);
     Ok(compiled)
+}
+
+/// What ships where `mode` was asked for and `modules` can.
+fn chosen(mode: Bytecode, modules: &[Module]) -> Bytecode {
+    let bytes: u64 = modules.iter().map(|module| module.content.len()).sum();
+    match mode {
+        Bytecode::Auto if bytes >= WORTH => Bytecode::Start,
+        Bytecode::Auto => Bytecode::None,
+        mode => mode,
+    }
+}
+
+impl BytecodeRequest<'_> {
+    fn impossible(&self, why: &str, hint: &str) -> Finding {
+        let platform = self.target.platform.to_string();
+        let text = format!("{why}; each start compiles what it imports");
+        Finding::new(Severity::Warning, "no-bytecode", platform, text).with_hint(hint)
+    }
 }
 
 /// Whose interpreter compiles: that of this machine's platform where it is of the same version,

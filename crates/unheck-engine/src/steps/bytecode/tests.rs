@@ -61,8 +61,36 @@ fn sources_go_only_where_bytecode_stands_in_their_place() {
 
 #[test]
 fn words_are_read_and_shown_the_same() {
-    for mode in [Bytecode::None, Bytecode::Beside, Bytecode::Only] {
+    let modes = [
+        Bytecode::Auto,
+        Bytecode::None,
+        Bytecode::Start,
+        Bytecode::Beside,
+        Bytecode::Only,
+    ];
+    for mode in modes {
         assert_eq!(mode.to_string().parse(), Ok(mode));
     }
     assert!("both".parse::<Bytecode>().is_err());
+}
+
+#[test]
+fn what_a_long_start_imports_is_compiled_unasked() {
+    let of = |len: u64| {
+        let module = |number: u64| Module {
+            path: path(&format!("{SITE}/d/m{number}.py")),
+            content: Content::Blob {
+                digest: Digest::of(b""),
+                len: len / 4,
+            },
+            origin: Origin::App,
+        };
+        (0..4).map(module).collect::<Vec<_>>()
+    };
+    let (short, long) = (of(WORTH - 4), of(WORTH));
+    assert_eq!(chosen(Bytecode::Auto, &short), Bytecode::None);
+    assert_eq!(chosen(Bytecode::Auto, &long), Bytecode::Start);
+    for mode in [Bytecode::None, Bytecode::Start, Bytecode::Beside] {
+        assert_eq!((chosen(mode, &short), chosen(mode, &long)), (mode, mode));
+    }
 }

@@ -14,6 +14,8 @@ mod objects;
 pub mod profile;
 mod rules;
 #[cfg(test)]
+mod started_tests;
+#[cfg(test)]
 mod tests;
 mod universe;
 mod walk;
@@ -167,6 +169,32 @@ pub fn narrow(
     let mut findings = reached.findings;
     findings.extend(unknown.into_iter().map(unknown_left_out));
     Ok(Narrowed { removed, findings })
+}
+
+/// Modules that starting the entry imports, by their sources; what is imported when something is called is not
+/// among them.
+///
+/// # Errors
+/// [`NarrowError`].
+pub fn started(
+    tree: &Tree,
+    store: &Store,
+    request: &NarrowRequest<'_>,
+) -> Result<BTreeSet<TreePath>, NarrowError> {
+    let request = &NarrowRequest {
+        level: TrimLevel::Traced,
+        ..*request
+    };
+    let reader = PackReader::new(store);
+    let objects = Objects::of(tree, store)?;
+    let universe = Universe::of(tree, request.layout, &objects);
+    let rules = rules::graph(walk::built_in(tree, &reader, request.layout)?);
+    let reached = Walk::new(tree, &reader, request, (&universe, &rules)).run()?;
+    let modules = reached.graph.reached.keys();
+    let files = modules.filter_map(|name| universe.modules.get(name));
+    let sources = files.flat_map(|module| &module.files);
+    let sources = sources.filter(|path| path.as_str().ends_with(".py"));
+    Ok(sources.cloned().collect())
 }
 
 fn unknown_left_out(name: String) -> Finding {

@@ -85,7 +85,7 @@ impl Kit {
     }
 
     /// A file of the standard library.
-    fn stdlib(self, at: &str, text: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn stdlib(self, at: &str, text: impl Into<Vec<u8>>) -> Self {
         let origin = Origin::Deb("libpython3.13-stdlib".to_owned());
         self.file(&format!("{STDLIB}/{at}"), origin, text)
     }
@@ -117,6 +117,14 @@ impl Kit {
     }
 
     pub(super) fn narrowed(&self) -> (Tree, Narrowed) {
+        self.with(|tree, store, request| narrow(tree, store, request).expect("narrow"))
+    }
+
+    /// The tree after something was done with it, and what that said.
+    pub(super) fn with<T>(
+        &self,
+        act: impl FnOnce(&mut Tree, &Store, &NarrowRequest<'_>) -> T,
+    ) -> (Tree, T) {
         static DIRECTORY: LazyLock<tempfile::TempDir> =
             LazyLock::new(|| tempfile::tempdir().expect("directory"));
         let store = Store::open(DIRECTORY.path()).expect("store");
@@ -134,8 +142,8 @@ impl Kit {
             leave_out: &self.leave_out,
             profile: &self.profile,
         };
-        let narrowed = narrow(&mut tree, &store, &request).expect("narrow");
-        (tree, narrowed)
+        let said = act(&mut tree, &store, &request);
+        (tree, said)
     }
 
     /// Left out files by the end of their path.

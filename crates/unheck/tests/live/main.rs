@@ -2,7 +2,7 @@
 //! people's tools. Run with `cargo test -p unheck --test live -- --ignored`.
 //!
 //! Needs the network, user namespaces and, from Debian: `skopeo`, `umoci`, `runc`, `podman`,
-//! `qemu-user-static`, `uidmap`, `chromium`, `docker-registry`. A test that runs a scanner needs npm. What is missing fails a test and is named; nothing is passed over.
+//! `qemu-user-static`, `uidmap`, `chromium`, `docker-registry`, `docker.io`. A test that runs a scanner needs npm. What is missing fails a test and is named; nothing is passed over.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
@@ -14,6 +14,7 @@ mod airgap;
 mod apps;
 mod browser;
 mod bytecode;
+mod docker;
 mod examples;
 mod foreign;
 mod forms;

@@ -1,5 +1,6 @@
 //! Other people's tools read, unpack and run the images.
 
+use crate::docker::Docker;
 use crate::examples::check_hello;
 use crate::kit::{build, directory, example, text, unheck};
 use crate::tools::{Podman, tool, unpack};
@@ -50,4 +51,27 @@ fn podman_runs_zstd_layers_and_skopeo_reads_the_layout_folder() {
     assert_eq!(told["Architecture"], "amd64");
     let verified = unheck(&["verify", text(&layout), "--json"]).ok();
     assert_eq!(verified.json()["ok"], true);
+}
+
+#[test]
+#[ignore = "live: a Docker engine, which needs root"]
+fn docker_loads_and_runs_gzip_and_zstd_layers() {
+    let directory = directory();
+    let hello = example("hello", directory.path());
+    let Some(docker) = Docker::start() else {
+        return;
+    };
+    for compression in ["gzip", "zstd"] {
+        let image = directory.path().join(format!("{compression}.oci.tar"));
+        let tag = format!("example.test/hello:{compression}");
+        build(
+            &hello,
+            &image,
+            &["--compression", compression, "--tag", &tag],
+        );
+        assert_eq!(docker.load(&image), tag);
+        let facts = docker.run(&tag, &["--json"]).ok().json();
+        check_hello(&facts);
+        assert_eq!(facts["user"], "nonroot");
+    }
 }

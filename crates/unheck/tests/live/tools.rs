@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 use crate::kit::{Ran, command, finish, text};
 
 /// Tool and package.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("runc", "runc"),
     ("podman", "podman"),
     ("docker-registry", "docker-registry"),
+    ("dockerd", "docker.io"),
+    ("docker", "docker.io` or `docker-cli"),
     (EMULATOR, "qemu-user-static"),
 ];
 

@@ -1,0 +1,93 @@
+//! A Docker engine of the test's own: no network, no state that outlives it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::kit::{Ran, Running, command, finish, text};
+use crate::tools::find;
+
+/// How long the engine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running engine.
+pub(crate) struct Docker {
+    socket: PathBuf,
+    engine: Option<Running>,
+    _state: tempfile::TempDir,
+}
+
+impl Docker {
+    /// Starts an engine; `None` on a machine where none can run, which is said. It needs root and cgroups, and neither
+    /// a bridge nor rules of a firewall: containers have no network.
+    #[track_caller]
+    pub(crate) fn start() -> Option<Self> {
+        // Sockets are made below, and their paths must be short.
+        let state = tempfile::Builder::new()
+            .prefix("docker-")
+            .tempdir_in("/tmp");
+        let state = state.unwrap();
+        let at = |name: &str| state.path().join(name);
+        let socket = at("s");
+        let mut engine = command(text(&find("dockerd")));
+        engine.arg("--data-root").arg(at("data"));
+        engine.arg("--exec-root").arg(at("exec"));
+        engine.arg("--pidfile").arg(at("pid"));
+        engine.args(["--host", &format!("unix://{}", text(&socket))]);
+        engine.args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
+        engine.args(["--storage-driver=vfs", "--log-level=error"]);
+        let mut docker = Self {
+            socket,
+            engine: Some(Running::start(engine)),
+            _state: state,
+        };
+        docker.answers().then_some(docker)
+    }
+
+    #[track_caller]
+    fn answers(&mut self) -> bool {
+        let begun = Instant::now();
+        while self.docker(&["version"]).code != Some(0) {
+            let engine = self.engine.as_mut().unwrap();
+            if let Some(status) = engine.ended() {
+                eprintln!("passed over: dockerd ended with {status}, so no engine can run here");
+                return false;
+            }
+            assert!(begun.elapsed() < PATIENCE, "dockerd does not answer");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        true
+    }
+
+    fn docker(&self, words: &[&str]) -> Ran {
+        let mut docker = command(text(&find("docker")));
+        docker.args(["--host", &format!("unix://{}", text(&self.socket))]);
+        docker.args(words);
+        finish(docker)
+    }
+
+    /// Loads an archive and gives back the loaded image's name.
+    #[track_caller]
+    pub(crate) fn load(&self, archive: &Path) -> String {
+        let told = self.docker(&["load", "-q", "-i", text(archive)]).ok();
+        let name = told.stdout.trim().strip_prefix("Loaded image: ");
+        name.expect("a loaded image").to_owned()
+    }
+
+    /// Runs a loaded image.
+    #[track_caller]
+    pub(crate) fn run(&self, image: &str, arguments: &[&str]) -> Ran {
+        let words = ["run", "--rm", "--network", "none", image];
+        self.docker(&[&words[..], arguments].concat())
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        // One that ended by itself takes no signal.
+        if let Some(mut engine) = self.engine.take()
+            && engine.ended().is_none()
+        {
+            engine.terminate();
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! `unheck deploy`: files in place on every host, checked there; what serves is not touched.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 use unheck_base::{Digest, TreePath};
@@ -11,13 +12,17 @@ use crate::audit::Outcome;
 use crate::delta::{self, Part};
 use crate::error::{DeployError, HostError, Refusal};
 use crate::host::{Context, Opened, State, all, failed, on_all};
-use crate::lists::{BaseTree, Difference, Listing, blob_name, parse_part};
+use crate::lists::{Difference, Listing, blob_name};
 use crate::remote::Session;
 use crate::status::ReleaseInfo;
 use crate::transport::Transport;
 
 /// Names that are asked for at once: less than a pipe holds, in both directions.
 const ASKED: usize = 300;
+
+/// Bytes of an archive up to which it goes through the session that is there: the host reads it byte by byte. One that
+/// is larger gets a session of its own.
+const SMALL: usize = 32 << 10;
 
 /// A deployment to all hosts of a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -173,14 +178,20 @@ impl Job<'_> {
         let say = |what: &str| (self.context.say)(host.way.label(), what);
         say("comparing");
         let (base, difference) = match base {
-            Some(base) => match self.difference(&mut host.session, &base)? {
+            Some(base) => match self.difference(host, report, &base)? {
                 Some(difference) => (base, difference),
                 None => ("none".to_owned(), self.whole()),
             },
             None => ("none".to_owned(), self.whole()),
         };
         let gone = list_of(&difference.gone);
-        let mut wanted = self.lacking(&mut host.session, &difference, &gone)?;
+        let mut lists = BTreeMap::new();
+        if base == "none" {
+            lists = self.listing.texts();
+        } else if !difference.gone.is_empty() {
+            lists.insert(gone.0, gone.1.as_slice());
+        }
+        let mut wanted = self.lacking(&mut host.session, &difference, lists)?;
         self.compare(&mut host.session, &difference, &mut wanted)?;
         if !wanted.blobs.is_empty() || !wanted.lists.is_empty() {
             let say = |what: &str| (self.context.say)(host.way.label(), what);
@@ -195,8 +206,8 @@ impl Job<'_> {
                 write_blobs(out, self.artifact, &wanted)
             })?;
             assemble(&mut host.session, &wanted)?;
-            host.session.call("adopt", &[])?;
         }
+        host.session.call("adopt", &[])?;
         let named = if difference.gone.is_empty() {
             "none".to_owned()
         } else {
@@ -224,14 +235,24 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// A stream in a session of its own, which belongs to the holder of the lock.
+    /// Sends an archive.
     fn transfer(
         &self,
-        host: &Opened<'_>,
+        host: &mut Opened<'_>,
         report: &mut DeployReport,
         verb: &str,
-        write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), HostError>,
+        write: impl Fn(&mut dyn Write) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
+        let mut small = Small::default();
+        match write(&mut small) {
+            Err(_) if small.is_over => {}
+            written => {
+                written?;
+                host.session.send(verb, &host.token, &small.bytes)?;
+                return Ok(());
+            }
+        }
+        // It belongs to the holder of the lock.
         let mut session = Session::open_stream(host.way)?;
         session.hello()?;
         session.call("open", &[&self.context.target.directory, "no"])?;
@@ -241,38 +262,39 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// How the artifact differs from a release that the host has; `None` when that cannot be told.
+    /// How the artifact differs from a release that the host has; `None` when that cannot be told. The host gets the
+    /// lists of the artifact that it lacks, and tells it.
     fn difference(
         &self,
-        session: &mut Session,
+        host: &mut Opened<'_>,
+        report: &mut DeployReport,
         base: &str,
     ) -> Result<Option<Difference>, HostError> {
-        let absent = |error| match error {
-            HostError::Refused {
+        let content = self.listing.content();
+        let tree = content.hex();
+        let mut texts = self.listing.texts();
+        let mut wanted = Wanted::default();
+        wanted.lists.extend(texts.remove_entry(&content));
+        self.transfer(host, report, "receive", |out| {
+            write_blobs(out, self.artifact, &wanted)
+        })?;
+        let missing = host.session.call("lack", &[&tree])?;
+        let missing: BTreeSet<&str> = missing.iter().map(String::as_str).collect();
+        texts.retain(|digest, _| missing.contains(digest.hex().as_str()));
+        if !texts.is_empty() {
+            wanted.lists = texts;
+            self.transfer(host, report, "receive", |out| {
+                write_blobs(out, self.artifact, &wanted)
+            })?;
+        }
+        match host.session.call("differ", &[base, &tree]) {
+            Ok(lines) => Ok(Difference::parse(&lines, self.artifact)),
+            Err(HostError::Refused {
                 refusal: Refusal::Absent,
                 ..
-            } => Ok(None),
-            error => Err(error),
-        };
-        let tree = match session.call("tree", &[base]) {
-            Ok(tree) => tree,
-            Err(error) => return absent(error),
-        };
-        let Some(tree) = BaseTree::parse(&tree) else {
-            return Ok(None);
-        };
-        let mut lines = BTreeMap::new();
-        for digest in self.listing.differing(&tree).values() {
-            let part = match session.call("list", &[&digest.hex()]) {
-                Ok(part) => part,
-                Err(error) => return absent(error),
-            };
-            match parse_part(&part, digest) {
-                Some(part) => lines.extend(part),
-                None => return Ok(None),
-            }
+            }) => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(Some(self.listing.against(&tree, &lines)))
     }
 
     fn whole(&self) -> Difference {
@@ -282,20 +304,17 @@ impl Job<'_> {
         }
     }
 
-    /// Blobs and lists that the host does not have, among those that the release needs.
+    /// Of these lists and of the blobs that are new, those that the host does not have.
     fn lacking<'b>(
         &'b self,
         session: &mut Session,
         difference: &'b Difference,
-        gone: &'b (Digest, Vec<u8>),
+        lists: BTreeMap<Digest, &'b [u8]>,
     ) -> Result<Wanted<'b>, HostError> {
         let mut wanted = Wanted {
-            lists: self.listing.texts(),
+            lists,
             ..Wanted::default()
         };
-        if !difference.gone.is_empty() {
-            wanted.lists.insert(gone.0, &gone.1);
-        }
         for path in &difference.new {
             if let Some(Node::File {
                 digest, executable, ..
@@ -363,6 +382,28 @@ impl Job<'_> {
             Some(Node::File { len, .. }) => *len,
             _ => 0,
         }
+    }
+}
+
+/// What an archive is written to that may turn out to be small.
+#[derive(Default)]
+struct Small {
+    bytes: Vec<u8>,
+    is_over: bool,
+}
+
+impl Write for Small {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_over |= self.bytes.len() + bytes.len() > SMALL;
+        if self.is_over {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Lists of a release's files, cut into parts so that two releases share most of them: an update sends
-//! and fetches only the parts that differ. Start at [`Listing`] and [`Listing::against`].
+//! Lists of a release's files, cut into parts so that two releases share most of them: an update sends only the parts
+//! that differ, and hears from the host in which lines. Start at [`Listing`] and [`Difference::parse`].
 //!
 //! A line of a part is `f HEX<TAB>PATH` (file), `x HEX<TAB>PATH` (executable) or `l TEXT<TAB>PATH`
 //! (link). A part holds the entries of some directories, chosen by a hash. The list of parts is the
@@ -19,18 +19,11 @@ const PARTS: (usize, usize) = (16, 256);
 /// The lists of one release.
 #[derive(Debug, Clone)]
 pub(crate) struct Listing {
-    /// Lines by path, by part.
-    parts: BTreeMap<String, BTreeMap<TreePath, String>>,
     /// Texts of the parts, by digest.
     texts: BTreeMap<Digest, Vec<u8>>,
     /// The list of parts.
     pub(crate) tree: Vec<u8>,
-    tree_parts: BTreeMap<String, Digest>,
 }
-
-/// The tree of a release on a host, as the host said it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct BaseTree(BTreeMap<String, Digest>);
 
 /// How a release differs from one that a host has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,7 +46,7 @@ impl Listing {
     pub(crate) fn of(artifact: &Artifact) -> Self {
         let count = (artifact.files.len() / PER_PART).next_power_of_two();
         let count = count.clamp(PARTS.0, PARTS.1);
-        let mut parts: BTreeMap<String, BTreeMap<TreePath, String>> = BTreeMap::new();
+        let mut parts: BTreeMap<String, String> = BTreeMap::new();
         for (path, node) in &artifact.files {
             let what = match node {
                 Node::File {
@@ -61,31 +54,17 @@ impl Listing {
                 } => format!("{} {}", if *executable { 'x' } else { 'f' }, digest.hex()),
                 Node::Link(text) => format!("l {text}"),
             };
-            parts
-                .entry(part_of(path, count))
-                .or_default()
-                .insert(path.clone(), what);
+            let part = parts.entry(part_of(path, count)).or_default();
+            part.push_str(&format!("{what}\t{path}\n"));
         }
         let mut texts = BTreeMap::new();
         let mut tree = Vec::new();
-        let mut tree_parts = BTreeMap::new();
-        for (name, lines) in &parts {
-            let lines: Vec<String> = lines
-                .iter()
-                .map(|(path, what)| format!("{what}\t{path}\n"))
-                .collect();
-            let text = lines.concat().into_bytes();
-            let digest = Digest::of(&text);
+        for (name, text) in parts {
+            let digest = Digest::of(text.as_bytes());
             tree.extend(format!("{name} {}\n", digest.hex()).into_bytes());
-            tree_parts.insert(name.clone(), digest);
-            texts.insert(digest, text);
+            texts.insert(digest, text.into_bytes());
         }
-        Self {
-            parts,
-            texts,
-            tree,
-            tree_parts,
-        }
+        Self { texts, tree }
     }
 
     /// The digest of the list of parts, which names the content.
@@ -103,70 +82,45 @@ impl Listing {
         texts.insert(self.content(), &self.tree);
         texts
     }
+}
 
-    /// The parts of a base that must be read to tell the difference: by name and digest.
-    pub(crate) fn differing(&self, base: &BaseTree) -> BTreeMap<String, Digest> {
-        base.0
-            .iter()
-            .filter(|(name, digest)| self.tree_parts.get(*name) != Some(digest))
-            .map(|(name, digest)| (name.clone(), *digest))
-            .collect()
-    }
-
-    /// The difference from a base, of which the lines of the differing parts are given.
-    pub(crate) fn against(
-        &self,
-        base: &BaseTree,
-        lines: &BTreeMap<TreePath, String>,
-    ) -> Difference {
-        let own = self
-            .parts
-            .iter()
-            .filter(|(name, _)| base.0.get(*name) != self.tree_parts.get(*name))
-            .flat_map(|(_, lines)| lines);
-        let own: BTreeMap<&TreePath, &String> = own.collect();
-        let new = own
-            .iter()
-            .filter(|(path, what)| lines.get(**path) != Some(**what));
-        let gone = lines
-            .iter()
-            .filter(|(path, what)| own.get(path) != Some(what));
-        let new: BTreeSet<TreePath> = new.map(|(path, _)| (*path).clone()).collect();
-        let old = |path: &TreePath| {
-            let is_plain = own.get(path).is_some_and(|what| what.starts_with("f "));
-            let hex = lines.get(path)?.strip_prefix("f ")?;
-            is_plain.then(|| (path.clone(), hex.to_owned()))
-        };
-        Difference {
-            was: new.iter().filter_map(old).collect(),
-            gone: gone.map(|(path, _)| path.clone()).collect(),
-            new,
+impl Difference {
+    /// Reads what a host says of how an artifact differs from a release: lines of parts, `-` those that only the
+    /// release has, `+` those that only the artifact has. `None` when that is nonsense: nothing hangs on it but how much
+    /// is sent.
+    pub(crate) fn parse(lines: &[String], artifact: &Artifact) -> Option<Self> {
+        let mut old = BTreeMap::new();
+        let mut new = BTreeSet::new();
+        for line in lines {
+            let (what, path) = line.split_once('\t')?;
+            let path = TreePath::new(path).ok()?;
+            match what.split_at_checked(1)? {
+                ("-", what) => drop(old.insert(path, what.to_owned())),
+                ("+", _) if artifact.files.contains_key(&path) => drop(new.insert(path)),
+                _ => return None,
+            }
         }
-    }
-}
-
-impl BaseTree {
-    /// Reads a tree; `None` when it is none.
-    pub(crate) fn parse(lines: &[String]) -> Option<Self> {
-        let parts = lines.iter().map(|line| {
-            let (name, digest) = line.split_once(' ')?;
-            Some((name.to_owned(), digest.parse().ok()?))
+        let is_plain = |path: &TreePath| {
+            let node = artifact.files.get(path);
+            matches!(
+                node,
+                Some(Node::File {
+                    executable: false,
+                    ..
+                })
+            )
+        };
+        let was = new.iter().filter(|path| is_plain(path)).filter_map(|path| {
+            let hex = old.get(path)?.strip_prefix("f ")?;
+            Some((path.clone(), hex.to_owned()))
         });
-        parts.collect::<Option<_>>().map(Self)
+        let was = was.collect();
+        Some(Self {
+            was,
+            gone: old.keys().cloned().collect(),
+            new,
+        })
     }
-}
-
-/// Reads a part that a host gave; `None` when it is none, or not what its digest says.
-pub(crate) fn parse_part(lines: &[String], digest: &Digest) -> Option<BTreeMap<TreePath, String>> {
-    let mut hasher = unheck_base::Hasher::new();
-    let mut parsed = BTreeMap::new();
-    for line in lines {
-        hasher.update(line.as_bytes());
-        hasher.update(b"\n");
-        let (what, path) = line.split_once('\t')?;
-        parsed.insert(TreePath::new(path).ok()?, what.to_owned());
-    }
-    (hasher.finish() == *digest).then_some(parsed)
 }
 
 /// Entries of one directory are in one part: a change of an app touches few.
@@ -185,23 +139,19 @@ mod tests {
     use super::*;
     use crate::artifact::tests::{artifact, file};
 
-    fn base_of(listing: &Listing) -> BaseTree {
-        let text = String::from_utf8(listing.tree.clone()).expect("text");
-        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        BaseTree::parse(&lines).expect("tree")
+    fn lines(listing: &Listing) -> BTreeSet<String> {
+        let texts = listing.texts.values();
+        let text = texts.map(|text| String::from_utf8(text.clone()).expect("text"));
+        text.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     }
 
-    /// The difference, told only by what a host would send.
-    fn difference(old: &Listing, new: &Listing) -> (Difference, usize) {
-        let base = base_of(old);
-        let wanted = new.differing(&base);
-        let mut lines = BTreeMap::new();
-        for digest in wanted.values() {
-            let text = String::from_utf8(old.texts[digest].clone()).expect("text");
-            let part: Vec<String> = text.lines().map(str::to_owned).collect();
-            lines.extend(parse_part(&part, digest).expect("part"));
-        }
-        (new.against(&base, &lines), wanted.len())
+    /// What a host says that has both lists.
+    fn said(old: &Listing, new: &Listing) -> Vec<String> {
+        let (old, new) = (lines(old), lines(new));
+        let gone = old.difference(&new).map(|line| format!("-{line}"));
+        let come = new.difference(&old).map(|line| format!("+{line}"));
+        gone.chain(come).collect()
     }
 
     #[test]
@@ -210,30 +160,30 @@ mod tests {
         let mut files: Vec<(&str, Node)> = names.iter().map(|n| (n.as_str(), file(n))).collect();
         let old = Listing::of(&artifact(&files));
         files[7].1 = file("changed");
-        let new = Listing::of(&artifact(&files));
-        let (difference, parts) = difference(&old, &new);
-        assert_eq!(parts, 1);
+        let changed = artifact(&files);
+        let new = Listing::of(&changed);
+        let fresh = new
+            .texts
+            .keys()
+            .filter(|text| !old.texts.contains_key(text));
+        assert_eq!(fresh.count(), 1);
+        let difference = Difference::parse(&said(&old, &new), &changed).expect("difference");
         assert_eq!(difference.new, difference.gone);
-        assert_eq!(
-            difference
-                .new
-                .iter()
-                .map(TreePath::as_str)
-                .collect::<Vec<_>>(),
-            ["d0/f7"]
-        );
+        let names: Vec<&str> = difference.new.iter().map(TreePath::as_str).collect();
+        assert_eq!(names, ["d0/f7"]);
+        let was = &difference.was[difference.new.first().expect("a path")];
+        assert_eq!(*was, Digest::of(names[0].as_bytes()).hex());
         assert_ne!(old.content(), new.content());
     }
 
     #[test]
-    fn a_part_that_lies_is_no_part() {
-        let digest = Digest::of(b"f 00\ta\n");
-        let line = |text: &str| vec![text.to_owned()];
-        assert!(parse_part(&line("f 00\ta"), &digest).is_some());
-        assert!(parse_part(&line("f 00\tb"), &digest).is_none());
-        let escape = Digest::of(b"f 00\t../a\n");
-        assert!(parse_part(&line("f 00\t../a"), &escape).is_none());
-        assert!(BaseTree::parse(&line("16.00 zz")).is_none());
+    fn nonsense_is_no_difference() {
+        let one = artifact(&[("a", file("x"))]);
+        let parse = |line: &str| Difference::parse(&[line.to_owned()], &one);
+        assert!(parse("+f 00\ta").is_some() && parse("-f 00\tb").is_some());
+        for line in ["+f 00\tb", "-f 00\t../a", "f 00\ta", "", "+", "\ta"] {
+            assert_eq!(parse(line), None, "{line:?}");
+        }
     }
 
     proptest! {
@@ -243,12 +193,13 @@ mod tests {
             old in proptest::collection::btree_map("[a-c]/[a-z]{1,2}", "[xy]", 0..60),
             new in proptest::collection::btree_map("[a-c]/[a-z]{1,2}", "[xy]", 0..60),
         ) {
-            let listing = |files: &BTreeMap<String, String>| {
+            let made = |files: &BTreeMap<String, String>| {
                 let files: Vec<(&str, Node)> =
                     files.iter().map(|(path, text)| (path.as_str(), file(text))).collect();
-                Listing::of(&artifact(&files))
+                artifact(&files)
             };
-            let (found, _) = difference(&listing(&old), &listing(&new));
+            let said = said(&Listing::of(&made(&old)), &Listing::of(&made(&new)));
+            let found = Difference::parse(&said, &made(&new)).expect("difference");
             let mut tree = old.clone();
             for path in &found.gone { tree.remove(path.as_str()); }
             for path in &found.new {

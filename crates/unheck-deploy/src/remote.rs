@@ -168,6 +168,21 @@ impl Session {
         self.write(request.as_bytes(), verb)
     }
 
+    /// Calls a verb with an archive, which must be small: the host reads it byte by byte.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub(crate) fn send(&mut self, verb: &str, argument: &str, archive: &[u8]) -> Answer {
+        if argument.contains('\n') {
+            return Err(self.nonsense(verb, "an argument of two lines"));
+        }
+        let mut request = format!("{verb}\n{argument}\n{}\n", archive.len()).into_bytes();
+        request.extend_from_slice(archive);
+        self.write(&request, verb)?;
+        let first = self.line(verb)?;
+        self.rest(verb, first)
+    }
+
     /// Sends a stream after a verb, to its end, and reads the answer. The session is over then.
     ///
     /// # Errors
@@ -178,7 +193,7 @@ impl Session {
         argument: &str,
         write: impl FnOnce(&mut dyn Write) -> Result<(), HostError>,
     ) -> Result<(u64, u64), HostError> {
-        self.ask(verb, &[argument])?;
+        self.ask(verb, &[argument, "all"])?;
         let mut counted = Counted {
             inner: self.stdin.take(),
             written: 0,
@@ -308,7 +323,7 @@ pub(crate) fn drain(stderr: Option<ChildStderr>) -> String {
         .join("; ")
 }
 
-/// The program without comments, and with those of its functions alone that are `needed`, compressed. A function
+/// The program without comments and indentation, and with those of its functions alone that are `needed`, compressed. A function
 /// begins with a line `NAME() {` and ends on it or with the next line `}`.
 fn packed(program: &str, needed: impl Fn(&str) -> bool) -> Vec<u8> {
     let mut code = Vec::new();
@@ -325,7 +340,7 @@ fn packed(program: &str, needed: impl Fn(&str) -> bool) -> Vec<u8> {
         let is_name = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         match name.filter(is_name) {
             Some(name) if !needed(name) => left_out = !line.ends_with('}'),
-            _ => code.push(line),
+            _ => code.push(line.trim_start()),
         }
     }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -406,7 +421,9 @@ mod tests {
         session.hello().expect("hello");
         let absent = session.call("open", &["/no/such/place", "no"]);
         assert!(absent.is_err());
-        let refused = session.call("receive", &["none"]).expect_err("no lock");
+        let refused = session
+            .call("receive", &["none", "all"])
+            .expect_err("no lock");
         assert!(refused.to_string().contains("the lock"), "{refused}");
         let whole = packed(PROGRAM, |_| true).len();
         let part = packed(PROGRAM, |name| STREAM.contains(&name)).len();

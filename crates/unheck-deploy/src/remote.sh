@@ -4,6 +4,8 @@
 # its arguments on lines of their own. No value is ever a part of the program's text. An answer is any
 # number of lines `-DATA`, then one line `+` (done) or `!CODE TEXT` (not done, and why).
 #
+# It travels without comments and indentation, so no text goes on in an indented line.
+#
 # Every step can be the last: whatever is half done stands under `incoming`, `staging` or `undo`, and
 # `repair` brings it to an end. What serves is changed by one rename of a link, in `point`.
 
@@ -229,10 +231,8 @@ verb_repair() {
 clear() {
     for name in "$1"/* "$1"/.[!.]*; do
         [ -e "$name" ] || [ -L "$name" ] || continue
-        if [ -d "$name" ] && [ ! -L "$name" ]; then
-            try find "$name" -type d -exec chmod u+w {} + || return 1
-        fi
-        try rm -rf -- "$name" || return 1
+        try find "$1" -type d -exec chmod u+w {} + && try rm -rf -- "$1"/* "$1"/.[!.]*
+        return
     done
 }
 
@@ -284,19 +284,49 @@ verb_state() {
     yes
 }
 
-# print FILE: as data.
-print() { while IFS= read -r line; do data "$line"; done <"$1"; }
+# listed NAME: where a list is, in $at: here, or among what came and is not adopted yet.
+listed() {
+    for at in "lists/$1" incoming/*/lists/"$1"; do [ ! -f "$at" ] || return 0; done
+    return 1
+}
 
-verb_tree() {
-    IFS= read -r id || return
-    { print "meta/$id/tree"; } 2>/dev/null || { no absent "meta/$id/tree"; return; }
+# lack TREE: the parts of a list that are not here.
+verb_lack() {
+    IFS= read -r tree || return
+    listed "$tree" || { no absent "lists/$tree"; return; }
+    while IFS=' ' read -r bucket name; do [ -f "lists/$name" ] || data "$name"; done <"$at"
     yes
 }
 
-verb_list() {
-    IFS= read -r name || return
-    { print "lists/$name"; } 2>/dev/null || { no absent "lists/$name"; return; }
-    yes
+# only A B: the lines of A that B does not have; no file has a line twice.
+only() { sort -- "$1" "$2" "$2" | uniq -u; }
+
+# differ BASE TREE: the lines that only one of two lists has, `-` those of the base and `+` those of the other.
+# Parts that both have are not looked at.
+verb_differ() {
+    IFS= read -r base || return
+    IFS= read -r tree || return
+    locked || return
+    clear staging || { no io "$why"; return; }
+    base=meta/$base/tree
+    [ -f "$base" ] && listed "$tree" || { no absent "$base or lists/$tree"; return; }
+    tree=$at
+    only "$base" "$tree" >staging/old.parts
+    only "$tree" "$base" >staging/new.parts
+    lost=''
+    for side in old new; do
+        while IFS=' ' read -r bucket name; do
+            listed "$name" && cat "$at" </dev/null || lost=$name
+        done <"staging/$side.parts" >"staging/$side"
+    done 2>/dev/null
+    if [ -n "$lost" ]; then
+        no absent "lists/$lost"
+    else
+        only staging/old staging/new | while IFS= read -r line; do data "-$line"; done
+        only staging/new staging/old | while IFS= read -r line; do data "+$line"; done
+        yes
+    fi
+    clear staging
 }
 
 # have NAME... and an empty line: those that are not here.
@@ -310,16 +340,28 @@ verb_have() {
     yes
 }
 
-# unpack PLACE: a compressed archive, to the end of standard input.
-unpack() { why=$({ gzip -dc | tar -xof - -C "$1"; } 2>&1); }
+# unpack PLACE SIZE: a compressed archive: so many bytes of standard input, or `all`. Where that does not work the
+# session is over: what was not read is no verb.
+unpack() {
+    if [ "$2" = all ]; then
+        why=$({ gzip -dc | tar -xof - -C "$1"; } 2>&1) && return 0
+    else
+        # Nothing but `dd` with blocks of one byte reads exactly so many from a pipe.
+        why=$({ dd bs=1 count="$2" >staging/archive; } 2>&1) && [ "$(wc -c <staging/archive)" -eq "$2" ] &&
+            why=$({ gzip -dc <staging/archive | tar -xof - -C "$1"; } 2>&1) && try rm -f staging/archive && return 0
+    fi
+    no io "cannot unpack what was sent: $why"
+    exit
+}
 
-# receive TOKEN and an archive of blobs: TOKEN is how the lock of the session that sends us begins.
+# receive TOKEN SIZE and an archive of blobs: TOKEN is how the lock of the session that sends us begins.
 verb_receive() {
     IFS= read -r token || return
-    held "${token:-none}" || return
+    IFS= read -r size || return
+    held "${token:-none}" || exit
     place=incoming/new.$$
-    try mkdir -p -- "$place" || { no io "$why"; return; }
-    unpack "$place" || { no io "tar failed: $why"; return; }
+    try mkdir -p -- "$place" || { no io "$why"; exit; }
+    unpack "$place" "$size"
     yes
 }
 
@@ -401,11 +443,12 @@ verb_stage() {
     yes
 }
 
-# links TOKEN and an archive of what the staged tree lacks: links to blobs.
+# links TOKEN SIZE and an archive of what the staged tree lacks: links to blobs.
 verb_links() {
     IFS= read -r token || return
-    held "${token:-none}" || return
-    unpack . || { no io "tar failed: $why"; return; }
+    IFS= read -r size || return
+    held "${token:-none}" || exit
+    unpack . "$size"
     yes
 }
 
@@ -627,7 +670,7 @@ trap leave HUP INT TERM
 
 while IFS= read -r verb; do
     case $verb in
-    hello | open | lock | reload | repair | state | tree | list | have | blocks | receive | \
+    hello | open | lock | reload | repair | state | lack | differ | have | blocks | receive | \
         assemble | adopt | stage | links | smoke | finish | again | redate | switch | commit | undo | health | audit | remove | sweep) "verb_$verb" ;;
     *) no bug "there is no $verb" ;;
     esac

@@ -35,6 +35,8 @@ pub struct TargetConfig {
     pub health: Option<HealthConfig>,
     /// A command line that must end well in a new release before it counts as deployed.
     pub smoke: Option<String>,
+    /// Targets of `check` that an artifact must run on before it is deployed; which there are is not known here.
+    pub require: Vec<String>,
     /// How many releases `prune` keeps, besides the live and the previous one.
     pub keep: Option<u32>,
     /// Whether the first host must be healthy before the others are switched.
@@ -72,6 +74,8 @@ pub struct Target {
     pub health: Option<Health>,
     /// A command line that must end well in a new release.
     pub smoke: Option<String>,
+    /// Targets of `check` that an artifact must run on before it is deployed.
+    pub require: Vec<String>,
     /// How many releases `prune` keeps.
     pub keep: u32,
     /// Whether the first host must be healthy before the others are switched.
@@ -205,6 +209,7 @@ impl Target {
             reload,
             health: config.health.as_ref().map(health_of).transpose()?,
             smoke: config.smoke.clone(),
+            require: config.require.clone(),
             keep: config.keep(),
             one_host_first: config.one_host_first,
             listen: config.listen.clone(),

@@ -50,6 +50,9 @@ pub struct DeployReport {
     pub sent: u64,
     /// Bytes that were received.
     pub received: u64,
+    /// Platforms of an image on which `smoke` was not run, because the machine that deploys does not run them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_run: Vec<String>,
 }
 
 /// Puts an artifact in place on every host of the target, at once.
@@ -108,6 +111,7 @@ impl Job<'_> {
             bytes: 0,
             sent: 0,
             received: 0,
+            not_run: Vec::new(),
         };
         let info = self.info(&host, &state);
         let newest = state.newest();

@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use unheck_oci::image::{Execution, Platform as OciPlatform};
-use unheck_oci::open::{OpenError, open};
-use unheck_sandbox::{Forwarding, Network, SandboxError, Spec, Stdio};
+use unheck_oci::open::{OpenError, Opened, OpenedImage, open};
+use unheck_sandbox::{Forwarding, Limits, Network, SandboxError, Spec, Status, Stdio};
 
 use crate::explain::{Class, Explain};
 use crate::layout::NONROOT;
@@ -20,6 +20,8 @@ use crate::session::Session;
 /// How an image is run.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
+    /// A command that replaces the image's own with its arguments (`Entrypoint` and `Cmd`); none when empty.
+    pub command: Vec<String>,
     /// Arguments that replace the image's own (`Cmd`).
     pub args: Vec<String>,
     /// Which image of several; this machine's when not said.
@@ -32,13 +34,15 @@ pub struct RunOptions {
     /// Whether it shares the caller's standard input and terminal; else its input is empty and what
     /// it printed comes in [`Ran::output`].
     pub interactive: bool,
+    /// What ends it early.
+    pub limits: Limits,
 }
 
 /// An image that ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
-    /// The exit code that a shell would show.
-    pub code: i32,
+    /// How it ended.
+    pub status: Status,
     /// Standard output and standard error, where they were not the caller's.
     pub output: Option<(String, String)>,
 }
@@ -114,52 +118,74 @@ impl Explain for RunError {
     }
 }
 
+impl Ran {
+    /// The exit code that a shell would show.
+    pub fn code(&self) -> i32 {
+        self.status.shell_code()
+    }
+}
+
 /// Runs an image file or layout folder and waits for its end. Signals that unheck gets reach it.
 ///
 /// # Errors
 /// [`RunError`]; a command that fails is no error.
 pub fn run_image(session: &Session, path: &Path, options: &RunOptions) -> Result<Ran, RunError> {
-    let unopened = |source| RunError::Open {
+    let opened = open(path).map_err(|source| unopened(path, source))?;
+    let image = runnable(&opened, options.platform)?;
+    run_opened(session, &opened, &image, options)
+}
+
+fn unopened(path: &Path, source: OpenError) -> RunError {
+    RunError::Open {
         path: path.to_owned(),
         source: Box::new(source),
-    };
-    let host = Platform::host().map_or_else(
-        || std::env::consts::ARCH.to_owned(),
-        |host| host.to_string(),
-    );
-    let opened = open(path).map_err(unopened)?;
-    let image = match options.platform.or_else(Platform::host) {
-        Some(platform) => match opened.select(&OciPlatform::linux(platform.architecture())) {
-            Ok(image) => image,
-            Err(error) => {
-                // An image for one other platform alone deserves a clearer word.
-                let images = opened.images().unwrap_or_default();
-                return Err(match &images[..] {
-                    [only] if options.platform.is_none() => RunError::Foreign {
-                        platform: only.platform.to_string(),
-                        host,
-                    },
-                    _ => unopened(error),
-                });
-            }
-        },
-        None => {
-            return Err(RunError::Foreign {
-                platform: "another machine".to_owned(),
-                host,
-            });
-        }
-    };
-    if options
-        .platform
-        .is_some_and(|platform| Some(platform) != Platform::host())
-    {
-        return Err(RunError::Foreign {
-            platform: image.platform.to_string(),
-            host,
-        });
     }
-    let roots = from_image(session.store(), &opened, &image)?;
+}
+
+/// The image of several that this machine can run.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn runnable(
+    opened: &Opened,
+    platform: Option<Platform>,
+) -> Result<OpenedImage, RunError> {
+    let host = Platform::host();
+    let foreign = |platform: String| RunError::Foreign {
+        platform,
+        host: host.map_or_else(
+            || std::env::consts::ARCH.to_owned(),
+            |host| host.to_string(),
+        ),
+    };
+    let Some(wanted) = platform.or(host) else {
+        return Err(foreign("another machine".to_owned()));
+    };
+    match opened.select(&OciPlatform::linux(wanted.architecture())) {
+        Ok(image) if Some(wanted) == host => Ok(image),
+        Ok(image) => Err(foreign(image.platform.to_string())),
+        Err(error) => {
+            // An image for one other platform alone deserves a clearer word.
+            let images = opened.images().unwrap_or_default();
+            Err(match &images[..] {
+                [only] if platform.is_none() => foreign(only.platform.to_string()),
+                _ => unopened(opened.path(), error),
+            })
+        }
+    }
+}
+
+/// Runs one image of what was opened.
+///
+/// # Errors
+/// [`RunError`]; a command that fails is no error.
+pub(crate) fn run_opened(
+    session: &Session,
+    opened: &Opened,
+    image: &OpenedImage,
+    options: &RunOptions,
+) -> Result<Ran, RunError> {
+    let roots = from_image(session.store(), opened, image)?;
     let spec = spec(roots.root(), &image.config.config, options)?;
     let running = unheck_sandbox::spawn(&session.helper, &spec, None)?;
     let forwarding = Forwarding::start(&running).map_err(RunError::Signals)?;
@@ -167,7 +193,7 @@ pub fn run_image(session: &Session, path: &Path, options: &RunOptions) -> Result
     drop(forwarding);
     let output = (!options.interactive).then(|| (outcome.stdout.text(), outcome.stderr.text()));
     Ok(Ran {
-        code: outcome.status.shell_code(),
+        status: outcome.status,
         output,
     })
 }
@@ -182,12 +208,12 @@ fn spec(
     } else {
         &options.args
     };
-    let argv: Vec<OsString> = execution
-        .entrypoint
-        .iter()
-        .chain(args)
-        .map(OsString::from)
-        .collect();
+    let own = execution.entrypoint.iter().chain(args);
+    let words: Vec<&String> = match &options.command[..] {
+        [] => own.collect(),
+        words => words.iter().collect(),
+    };
+    let argv: Vec<OsString> = words.into_iter().map(OsString::from).collect();
     if argv.is_empty() {
         return Err(RunError::NoCommand);
     }
@@ -221,6 +247,7 @@ fn spec(
         spec.stdio = Stdio::Inherit;
     }
     spec.hostname = "unheck".to_owned();
+    spec.limits = options.limits.clone();
     Ok(spec)
 }
 
@@ -276,6 +303,12 @@ mod tests {
             .collect();
         assert_eq!(env, [r#""A"="2""#, r#""B"="x=y""#]);
         assert_eq!(other.network, Network::Host);
+        let command = RunOptions {
+            command: vec!["probe".to_owned(), "y".to_owned()],
+            ..RunOptions::default()
+        };
+        let instead = spec(root(), &execution, &command).expect("spec");
+        assert_eq!(instead.argv, ["probe", "y"]);
         let serving = Execution {
             exposed_ports: ["80/tcp".to_owned()].into(),
             ..execution.clone()

@@ -113,6 +113,14 @@ pub(crate) enum CliError {
     /// A target that is a registry cannot be brought to what was asked for.
     #[error(transparent)]
     Target(#[from] unheck_engine::publish::target::TargetFault),
+    /// What a target requires does not hold.
+    #[error("cannot deploy to `{target}`: {answers}; nothing was sent")]
+    Required {
+        /// The target's name.
+        target: String,
+        /// Answers of `check` that are no.
+        answers: String,
+    },
     /// There are no units where there are no hosts.
     #[error("cannot write units for the target `{0}`: it is a registry, and units are for hosts")]
     UnitOfRegistry(String),
@@ -136,6 +144,7 @@ impl Explain for CliError {
                 unheck_deploy::Kind::Bug => Class::Bug,
             },
             Self::Target(fault) => fault.class(),
+            Self::Required { .. } => Class::Verdict,
             _ => Class::Input,
         }
     }
@@ -160,6 +169,9 @@ impl Explain for CliError {
             Self::NotForHosts { .. } => vec!["build a relocatable one: `unheck build --format dir`".to_owned()],
             Self::NoTarget(_) => vec![
                 "configure it in `pyproject.toml`: `[tool.unheck.targets.NAME]` with `hosts` and `directory`, or with `registry`".to_owned(),
+            ],
+            Self::Required { .. } => vec![
+                "`unheck check ARTIFACT --on TARGET -v` says why; mend it, or correct `require` of the target".to_owned(),
             ],
             Self::Deploy(error) => error.hints(),
             Self::Cache(error) => error.hint().into_iter().collect(),

@@ -132,6 +132,22 @@ pub(crate) fn with_debian(
     Ok(session)
 }
 
+/// The same with what a project configures, for a verb that has no options about Debian.
+pub(crate) fn configured(
+    common: &Common,
+    project: &Project,
+    surroundings: &Surroundings,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Session, Box<Failure>> {
+    let cache = Cache::find(common, surroundings)?;
+    let mut session = plain(&cache, common.offline, surroundings, reporter)?;
+    let config = &project.config;
+    session.mirror = Mirror::new(&config.mirrors, &crate::apt::mirrors(&surroundings.apt))?;
+    let more = config.keyring.as_ref().map(|path| project.root.join(path));
+    session.keyring = keyring(more.as_deref())?;
+    Ok(session)
+}
+
 /// An artifact that a verb was given: a file or directory, or an image that was pulled for it.
 #[derive(Debug)]
 pub(crate) struct Artifact {

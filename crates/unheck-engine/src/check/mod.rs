@@ -198,7 +198,9 @@ pub fn require(
 ) -> Result<Vec<Finding>, CheckError> {
     let layers: Vec<&Layer> = layers.iter().map(|written| &written.layer).collect();
     let roots = from_layers(session.store(), &layers).map_err(ArtifactError::from)?;
-    promised(session, project, &[of_roots(&roots, platform)?])
+    let on = &project.config.require;
+    let report = promised(session, on, &project.root, &[of_roots(&roots, platform)?])?;
+    Ok(findings(&report))
 }
 
 /// The same for an artifact that stands in a place of its own.
@@ -210,26 +212,43 @@ pub fn require_of(
     project: &Project,
     artifact: &Path,
 ) -> Result<Vec<Finding>, CheckError> {
-    promised(session, project, &contents(session, artifact)?)
+    let on = &project.config.require;
+    Ok(findings(&promises(session, on, &project.root, artifact)?))
+}
+
+/// Whether an artifact runs as it is where a configuration promises it; paths count from `base`.
+///
+/// # Errors
+/// As [`check`].
+pub fn promises(
+    session: &Session,
+    on: &[String],
+    base: &Path,
+    artifact: &Path,
+) -> Result<CheckReport, CheckError> {
+    promised(session, on, base, &contents(session, artifact)?)
 }
 
 fn promised(
     session: &Session,
-    project: &Project,
+    on: &[String],
+    base: &Path,
     contents: &[Content],
-) -> Result<Vec<Finding>, CheckError> {
-    let on = &project.config.require;
-    let targets = parse(on, &project.root)?;
+) -> Result<CheckReport, CheckError> {
+    let targets = parse(on, base)?;
     let request = CheckRequest {
         artifact: PathBuf::new(),
-        on: on.clone(),
+        on: on.to_vec(),
         libs: None,
         cpu: None,
         platforms: Vec::new(),
         ubuntu: None,
     };
-    let report = check_contents(session, contents, &targets, &request)?;
-    Ok(report.verdicts.iter().flat_map(broken).collect())
+    check_contents(session, contents, &targets, &request)
+}
+
+fn findings(report: &CheckReport) -> Vec<Finding> {
+    report.verdicts.iter().flat_map(broken).collect()
 }
 
 /// The findings of a promise that does not hold.

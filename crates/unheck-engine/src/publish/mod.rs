@@ -24,7 +24,7 @@ use crate::session::Session;
 
 pub use attach::check;
 pub use pull::{Pulled, WrittenPull, pull, save};
-use push::gathered;
+use push::opened;
 pub use push::{Attach, PushedImage, Saying, push};
 pub use sign::{SignCommand, SignCommandError, Signer};
 pub use unheck_attest::dsse::{KeyError, SigningKey, VerifyingKey};

@@ -107,12 +107,8 @@ pub fn push(
     Ok(pushed)
 }
 
-/// The image at a path, ready to be sent: children before what names them.
-pub(super) fn gathered(artifact: &Path) -> Result<Push, PublishError> {
-    opened(artifact).map(|(_, whole)| whole)
-}
-
-fn opened(artifact: &Path) -> Result<(Opened, Push), PublishError> {
+/// The image at a path, and what there is to send of it: children before what names them.
+pub(super) fn opened(artifact: &Path) -> Result<(Opened, Push), PublishError> {
     if let Ok(format) = kind_of(artifact)
         && format != Format::Image
     {

@@ -245,7 +245,7 @@ fn unfinished(outcome: &Outcome) -> Finding {
 }
 
 /// How a command ended, for people.
-pub(super) fn ended(status: Status) -> String {
+pub(crate) fn ended(status: Status) -> String {
     match status {
         Status::Exited(code) => format!("it ended with exit code {code}"),
         Status::Signaled(signal) => format!("it was killed by signal {signal}"),
@@ -254,7 +254,7 @@ pub(super) fn ended(status: Status) -> String {
 }
 
 /// The last lines of a text.
-pub(super) fn last_lines(text: &str, count: usize) -> String {
+pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())

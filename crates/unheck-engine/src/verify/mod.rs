@@ -39,6 +39,7 @@ use view::View;
 pub use artifact::{VerifyArtifactError, verify_artifact};
 pub use form::against_list;
 pub(crate) use form::{FormSubject, verify_exe, verify_form};
+pub(crate) use imports::{ended, last_lines};
 
 /// Raised whenever the answer for the same layers would differ.
 const VERIFY_VERSION: &str = "verify 1";

@@ -9,11 +9,11 @@ use unheck_engine::check::judge::{Outcome, Verdict};
 use unheck_engine::check::needs::Libs;
 use unheck_engine::check::profile::Profile;
 use unheck_engine::check::target::{capture_path, named_profile};
-use unheck_engine::check::{CheckReport, CheckRequest, check as judge, shipped};
+use unheck_engine::check::{CheckReport, CheckRequest, check as judge, promises, shipped};
 use unheck_engine::debian::Mirror;
 use unheck_engine::event::Stage;
 use unheck_engine::finding::{Finding, Severity};
-use unheck_engine::input::Mirrors;
+use unheck_engine::input::{Mirrors, Project};
 use unheck_engine::platform::Platform;
 
 use super::Context;
@@ -94,6 +94,39 @@ pub(super) fn check(args: &CheckArgs, context: Context<'_>) -> Result<u8, Box<Fa
     };
     context.ui.data(&lines.join("\n"), &json)?;
     Ok(if ok { exit::DONE } else { exit::NO })
+}
+
+/// Holds an artifact against what a target of `deploy` says as `require`.
+pub(super) fn required(
+    (target, on): (&str, &[String]),
+    project: &Project,
+    artifact: &Path,
+    context: Context<'_>,
+) -> Result<(), Box<Failure>> {
+    if on.is_empty() {
+        return Ok(());
+    }
+    let progress = context.ui.progress();
+    let heard = progress.clone();
+    let session = crate::open::configured(context.common, project, context.surroundings, heard)?;
+    let detail = artifact.display().to_string();
+    let report = session.stage(Stage::Verify, &detail, || {
+        promises(&session, on, &project.root, artifact)
+    });
+    progress.finish();
+    let report = report?;
+    for verdict in &report.verdicts {
+        explain(verdict, context);
+    }
+    if report.ok() {
+        return Ok(());
+    }
+    let broken = report.verdicts.iter().filter(|verdict| !verdict.runs());
+    Err(CliError::Required {
+        target: target.to_owned(),
+        answers: broken.map(line).collect::<Vec<_>>().join("; "),
+    }
+    .into())
 }
 
 fn level(cpu: CpuArg) -> unheck_engine::check::IsaLevel {

@@ -6,6 +6,7 @@ use unheck_engine::input;
 use unheck_engine::publish::target;
 
 use super::Context;
+use super::check::required;
 use super::push::{attached, say_command, signer};
 use super::target::{Found, Opened, find, open};
 use crate::cli::DeployArgs;
@@ -21,21 +22,25 @@ pub(super) fn deploy(args: &DeployArgs, context: Context<'_>) -> Result<u8, Box<
             Found::Registry(target) => Err(CliError::UnitOfRegistry(target.name).into()),
         };
     }
+    let project = input::read(&args.at.target.project)?;
     let (deployed, to_registry) = match open(&args.at.target, context)? {
         Opened::Hosts(hosts) => {
             // The form keeps the files.
             let (_form, artifact) = for_hosts(args, context)?;
+            let what = (hosts.target.name.as_str(), &hosts.target.require[..]);
+            required(what, &project, &args.artifact, context)?;
             let deployed = hosts.run(context, args.at.steal_lock, |target| {
                 unheck_deploy::deploy(target, &artifact)
             })?;
             (deployed, false)
         }
         Opened::Registry(registry) => {
-            let project = input::read(&args.at.target.project)?;
             let signer = signer(&args.attach, Some(&project))?;
             let said = attached(&args.attach, signer.as_ref(), None);
             say_command(context.ui, signer.as_ref());
             let image = crate::open::artifact(&args.artifact, &args.at.target.registry, context)?;
+            let what = (registry.target.name.as_str(), &registry.target.require[..]);
+            required(what, &project, image.path(), context)?;
             let deployed = registry.run(args.at.steal_lock, |context| {
                 target::deploy(context, image.path(), said)
             })?;
@@ -66,6 +71,13 @@ fn say(deployed: &Deployed, to_registry: bool, context: Context<'_>) {
             ),
         };
         context.ui.say(&format!("{}: {what}", clean(&host.host)));
+        if !host.not_run.is_empty() {
+            context.ui.say(&clean(&format!(
+                "{}: `smoke` was not run for {}, which this machine cannot run",
+                host.host,
+                host.not_run.join(", ")
+            )));
+        }
     }
     context
         .ui

@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use unheck_engine::form::{Format, kind_of, program_of};
 use unheck_engine::run::{RunOptions, run_image};
 use unheck_engine::session::Session;
+use unheck_sandbox::Limits;
 
 use super::Context;
 use crate::cli::RunArgs;
@@ -27,6 +28,7 @@ pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failur
         return start(args, &session);
     }
     let options = RunOptions {
+        command: Vec::new(),
         args: args.args.clone(),
         platform: args.platform,
         env: args.env.iter().cloned().collect(),
@@ -36,9 +38,10 @@ pub(super) fn run(args: &RunArgs, context: Context<'_>) -> Result<u8, Box<Failur
             _ => None,
         },
         interactive: true,
+        limits: Limits::default(),
     };
     let ran = run_image(&session, artifact.path(), &options)?;
-    Ok(u8::try_from(ran.code).unwrap_or(exit::NO))
+    Ok(u8::try_from(ran.code()).unwrap_or(exit::NO))
 }
 
 /// Becomes what a directory, archive or executable starts: it needs no sandbox, and has none.

@@ -2,7 +2,7 @@
 //! test kit.
 
 use unheck_testkit::http::{Response, Server};
-use unheck_testkit::{Registry, RegistryOptions};
+use unheck_testkit::{ElfBuilder, Machine, Registry, RegistryOptions};
 
 use crate::kit::{Kit, PROJECT, Ran};
 use crate::schema::check;
@@ -55,6 +55,23 @@ impl World {
     #[track_caller]
     fn json(&self, schema: &str, words: &[&str]) -> serde_json::Value {
         check(schema, &self.ok(&[words, &["--json"]].concat()))
+    }
+
+    /// Builds an image whose app has the program `probe`, which says something and ends with a code.
+    fn probe(&self, image: &str, (said, code): (&str, u8), words: &[&str]) {
+        let place = self.kit.project().join("probe");
+        let program = ElfBuilder::new(Machine::X86_64).program(said, code).build();
+        fs_err::write(&place, program).expect("file");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs_err::set_permissions(&place, mode).expect("mode");
+        let built = self.kit.build(&[&["-o", image], words].concat());
+        assert_eq!(built.code, 0, "{}", built.stderr);
+    }
+
+    /// What is written down as deployed.
+    fn deployed(&self) -> Option<usize> {
+        let status = self.json("status", &["status"]);
+        status["hosts"][0]["deployed"].as_array().map(Vec::len)
     }
 
     /// The release whose image a tag names.
@@ -242,6 +259,157 @@ fn a_registry_that_removes_nothing_is_told_and_locks_nobody_out() {
     );
     assert!(status["hosts"][0]["locked"].is_null());
     world.ok(&["rollback"]);
+}
+
+// The kit builds for amd64, and what is built is run.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_fails_in_the_image_does_not_count_as_deployed() {
+    let world = World::new(
+        RegistryOptions::default(),
+        "smoke = '/app/probe \"of it\"'\n",
+    );
+    let absent = world.run(&["deploy", "a.oci.tar"]);
+    assert_eq!(absent.code, 2, "{}", absent.stderr);
+    assert!(
+        absent
+            .stderr
+            .contains("cannot run `smoke` of `prod` in the image")
+            && absent.stderr.contains("was not written down as deployed")
+            && absent
+                .stderr
+                .contains("hint: correct `smoke` of the target"),
+        "{}",
+        absent.stderr
+    );
+    world.probe("ill.oci.tar", ("no such table", 3), &[]);
+    let ill = world.run(&["deploy", "ill.oci.tar"]);
+    assert_eq!(ill.code, 1, "{}", ill.stderr);
+    assert!(
+        ill.stderr.contains("`/app/probe of it` of `smoke` failed in the image for linux/amd64: it ended with exit code 3")
+            && ill.stderr.contains("it printed: no such table"),
+        "{}",
+        ill.stderr
+    );
+    assert_eq!(world.deployed(), Some(0));
+    assert_eq!(world.run(&["release"]).code, 2, "nothing is deployed");
+
+    world.probe("good.oci.tar", ("fine", 0), &[]);
+    let good = world.json("deploy", &["deploy", "good.oci.tar"]);
+    assert!(good["hosts"][0]["not_run"].is_null(), "{good}");
+    assert_eq!(world.ok(&["release"]), good["release"]);
+    // One that was deployed before is run again.
+    world.ok(&["deploy", "good.oci.tar"]);
+
+    world.probe("two.oci.tar", ("fine", 0), &["--platform", "linux/arm64"]);
+    let two = world.json("deploy", &["deploy", "two.oci.tar"]);
+    assert_eq!(
+        two["hosts"][0]["not_run"],
+        serde_json::json!(["linux/arm64/v8"])
+    );
+    let said = world.run(&["deploy", "two.oci.tar"]);
+    assert!(
+        said.stderr.contains("`smoke` was not run for linux/arm64"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(world.deployed(), Some(2));
+}
+
+/// In a user namespace in which there can be no further ones, as in a container that forbids them.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn where_there_can_be_no_sandbox_nothing_counts_as_deployed() {
+    let world = World::new(RegistryOptions::default(), "smoke = \"/app/probe\"\n");
+    world.probe("good.oci.tar", ("fine", 0), &[]);
+    let forbidden = |words: &[&str]| {
+        let script = "echo 0 >/proc/sys/user/max_mnt_namespaces && \
+                      echo 0 >/proc/sys/user/max_user_namespaces && exec \"$0\" \"$@\"";
+        let output = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "sh", "-c", script])
+            .arg(env!("CARGO_BIN_EXE_unheck"))
+            .args(words)
+            .env("UNHECK_CACHE_DIR", world.kit.path("cache"))
+            .current_dir(world.kit.project())
+            .output()
+            .expect("unshare");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let host = ["--insecure-registry", &world.host];
+    let (code, said) = forbidden(&[&["deploy", "good.oci.tar"][..], &host].concat());
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("was not written down as deployed"), "{said}");
+    let (code, run) = forbidden(&["run", "good.oci.tar"]);
+    assert_eq!(code, Some(4), "{run}");
+    // The same reason and the same advice.
+    let words = |said: &str| {
+        let lines = said
+            .lines()
+            .filter(|line| line.contains("no sandbox") || line.starts_with("hint"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(words(&run).len() >= 2, "{run}");
+    assert_eq!(words(&said), words(&run));
+    assert_eq!(world.deployed(), Some(0));
+    world.ok(&["deploy", "good.oci.tar"]);
+}
+
+#[test]
+fn what_does_not_run_where_it_must_is_not_sent() {
+    let world = World::new(
+        RegistryOptions::default(),
+        "require = [\"debian:12\", \"pi.toml\"]\n",
+    );
+    let profile = |architecture: &str| {
+        let text = "format = 1\nname = \"pi\"\nbasis = \"captured\"\n";
+        world.kit.write(
+            "pi.toml",
+            &format!("{text}architecture = \"{architecture}\"\n"),
+        );
+    };
+    profile("arm64");
+    let no = world.run(&["deploy", "a.oci.tar"]);
+    assert_eq!(no.code, 1, "{}", no.stderr);
+    assert!(
+        no.stderr.contains("cannot deploy to `prod`: pi.toml linux/amd64: does not run: the artifact is for amd64, the target is arm64; nothing was sent"),
+        "{}",
+        no.stderr
+    );
+    assert_eq!(world.registry.tags("team/shop"), Vec::<String>::new());
+    profile("amd64");
+    world.ok(&["deploy", "a.oci.tar"]);
+    assert_eq!(world.deployed(), Some(1));
+}
+
+#[test]
+fn what_does_not_run_where_it_must_is_not_sent_to_hosts() {
+    let kit = Kit::new(PROJECT);
+    let built = kit.build(&["--format", "dir", "-o", "tree"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let target =
+        "[tool.unheck.targets.prod]\nhosts = [\"nowhere.invalid\"]\ndirectory = \"/srv/web\"\n";
+    let deploy = |on: &str| {
+        let text = format!("{PROJECT}{target}require = [\"{on}\"]\n");
+        kit.write("pyproject.toml", &text);
+        kit.plain(&["deploy", "tree"])
+    };
+    let profile = "format = 1\nname = \"pi\"\nbasis = \"captured\"\narchitecture = \"arm64\"\n";
+    kit.write("pi.toml", profile);
+    let no = deploy("pi.toml");
+    assert_eq!(no.code, 1, "{}", no.stderr);
+    assert!(
+        no.stderr
+            .contains("cannot deploy to `prod`: pi.toml linux/amd64: does not run"),
+        "{}",
+        no.stderr
+    );
+    let unknown = deploy("rhel:7");
+    assert_eq!(unknown.code, 2, "{}", unknown.stderr);
+    // Where it runs, the host is asked for, and this one is not there.
+    let yes = deploy("debian:12");
+    assert_eq!(yes.code, 3, "{}", yes.stderr);
+    assert!(yes.stderr.contains("nowhere.invalid"), "{}", yes.stderr);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use unheck_deploy::{HealthConfig, TargetConfig, TargetError};
 use unheck_registry::{Reference, Repository};
 use url::Url;
 
+use crate::input::split_words;
+
 /// The tag that serves where nothing is configured.
 const TAG: &str = "live";
 /// Longest tag that serves: the tags of releases begin with it, and have at most 128 characters.
@@ -22,6 +24,10 @@ pub struct RegistryTarget {
     pub tag: String,
     /// How it is told that a release serves.
     pub health: Option<WebHealth>,
+    /// The words of a command that must end well in a new image before it counts as deployed.
+    pub smoke: Option<Vec<String>>,
+    /// Targets of `check` that an image must run on before it is deployed.
+    pub require: Vec<String>,
     /// How many releases `prune` keeps.
     pub keep: u32,
 }
@@ -78,6 +84,13 @@ impl RegistryTarget {
                 .map(health)
                 .transpose()
                 .map_err(failed)?,
+            smoke: config
+                .smoke
+                .as_deref()
+                .map(command)
+                .transpose()
+                .map_err(failed)?,
+            require: config.require.clone(),
             keep: config.keep(),
         })
     }
@@ -111,7 +124,6 @@ fn stranger(config: &TargetConfig) -> Option<&'static str> {
         ("user", config.user.is_some()),
         ("unit", config.unit.is_some()),
         ("reload", config.reload.is_some()),
-        ("smoke", config.smoke.is_some()),
         ("one-host-first", config.one_host_first),
         ("listen", !config.listen.is_empty()),
         ("arguments", !config.arguments.is_empty()),
@@ -119,6 +131,17 @@ fn stranger(config: &TargetConfig) -> Option<&'static str> {
     given
         .into_iter()
         .find_map(|(key, given)| given.then_some(key))
+}
+
+/// Words with the quotes of a shell: an image has none that could expand more.
+fn command(line: &str) -> Result<Vec<String>, String> {
+    let words =
+        split_words(line).filter(|words| words.first().is_some_and(|word| !word.is_empty()));
+    let fits = |words: &Vec<String>| !words.iter().any(|word| word.contains('\0'));
+    words.filter(fits).ok_or_else(|| {
+        let shown = line.escape_debug();
+        format!("`smoke` of a `registry` must be a command and its arguments, every quote closed: `{shown}`")
+    })
 }
 
 fn health(config: &HealthConfig) -> Result<WebHealth, String> {
@@ -161,6 +184,12 @@ mod tests {
             (target.tag.as_str(), target.keep, target.health.is_none()),
             ("live", 5, true)
         );
+        let smoke = TargetConfig {
+            smoke: Some("python3 -c 'import shop'".to_owned()),
+            ..config()
+        };
+        let smoke = RegistryTarget::new("prod", &smoke).expect("target").smoke;
+        assert_eq!(smoke.expect("a command"), ["python3", "-c", "import shop"]);
         let long = format!("{}-0123456789ab", "x".repeat(200));
         let tag = target.release_tag(&long);
         assert!(tag.len() <= 128 && tag.ends_with("-0123456789ab"), "{tag}");
@@ -170,12 +199,14 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         type Change = fn(&mut TargetConfig);
-        let cases: [(&str, Change); 7] = [
+        let cases: [(&str, Change); 9] = [
             ("not `HOST/NAME`", |c| c.registry = Some("a b".into())),
             ("without tag", |c| c.registry = Some("r.example/a:1".into())),
             ("`tag` must", |c| c.tag = Some("a b".into())),
             ("`hosts` is for hosts", |c| c.hosts = vec!["a".into()]),
             ("`reload` is for hosts", |c| c.reload = Some("x".into())),
+            ("every quote closed", |c| c.smoke = Some("a 'b".into())),
+            ("every quote closed", |c| c.smoke = Some(" ".into())),
             ("needs `url`", |c| c.health = Some(HealthConfig::default())),
             ("must begin with", |c| {
                 c.health = Some(HealthConfig {

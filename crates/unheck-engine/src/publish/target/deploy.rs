@@ -8,17 +8,18 @@ use unheck_registry::Purpose;
 use unheck_registry::push::Push;
 
 use super::record::{Kept, NotWritten, Record};
+use super::smoke::smoke;
 use super::{Shop, TargetContext, TargetFault};
 use crate::inside::look;
-use crate::publish::{Attach, PublishError, gathered, push};
+use crate::publish::{Attach, PublishError, opened, push};
 
 const DOING: &str = "deploy to";
 const UNTOUCHED: &str = "what serves was not touched";
 /// How often the record is read again because somebody else wrote it.
 const ATTEMPTS: u32 = 5;
 
-/// Pushes the image at `artifact` under the tag of its release, and checks that the registry has all of it. Bill of
-/// materials and provenance are put beside it as `push` does.
+/// Pushes the image at `artifact` under the tag of its release, checks that the registry has all of it, and runs what the
+/// target says as `smoke` in these bytes. Bill of materials and provenance are put beside it as `push` does.
 ///
 /// # Errors
 /// [`TargetFault`]; what was sent stays at the registry, so that the next call goes on.
@@ -30,7 +31,7 @@ pub fn deploy(
     let shop = Shop::open(context, "deploy", Purpose::Push);
     let shop = shop.map_err(|error| failed(context, error))?;
     let untouched = |error| shop.failed(DOING, UNTOUCHED, error);
-    let whole = gathered(artifact).map_err(untouched)?;
+    let (image, whole) = opened(artifact).map_err(untouched)?;
     let release = Release::of(&shop, artifact, &whole).map_err(untouched)?;
     let record = Record::read(&shop, DOING)?;
     shop.unlocked(&record.state, DOING)?;
@@ -47,6 +48,10 @@ pub fn deploy(
     );
     let pushed = pushed.map_err(untouched)?;
     check(&shop, &whole)?;
+    let not_run = match &context.target.smoke {
+        Some(command) => smoke(context, &image, &whole, command)?,
+        None => Vec::new(),
+    };
 
     let already = release.note(&shop)?;
     let sent: u64 = pushed.iter().map(|one| one.sent).sum();
@@ -60,6 +65,7 @@ pub fn deploy(
             bytes: sent,
             sent,
             received: 0,
+            not_run,
         }],
     })
 }

@@ -1,9 +1,11 @@
 //! What can go wrong with a target that is a repository.
 
 use unheck_deploy::TargetError;
+use unheck_sandbox::SandboxError;
 
 use crate::explain::{Class, Explain};
 use crate::publish::PublishError;
+use crate::run::RunError;
 
 /// A verb cannot be done, or was undone.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +77,32 @@ pub enum TargetFault {
         /// A blob or manifest.
         what: String,
     },
+    /// What `smoke` says did not end with 0 in the image.
+    #[error(
+        "cannot deploy to `{target}`: `{command}` of `smoke` failed in the image for {platform}: {ended}; {NOT_DEPLOYED}"
+    )]
+    Smoke {
+        /// The target's name.
+        target: String,
+        /// The command.
+        command: String,
+        /// Whose image it ran in.
+        platform: String,
+        /// How it ended.
+        ended: String,
+        /// The last lines that it printed.
+        #[source]
+        printed: Printed,
+    },
+    /// What `smoke` says could not be run.
+    #[error("cannot run `smoke` of `{target}` in the image; {NOT_DEPLOYED}")]
+    Unrun {
+        /// The target's name.
+        target: String,
+        /// Why not.
+        #[source]
+        source: Box<RunError>,
+    },
     /// The record is not one of ours, or of a newer version.
     #[error("cannot read the record `{tag}` of `{target}`: {problem}")]
     Record {
@@ -95,6 +123,14 @@ pub enum TargetFault {
     },
 }
 
+/// What is the case when `smoke` fails.
+const NOT_DEPLOYED: &str = "it is in the registry, and was not written down as deployed";
+
+/// What a command printed.
+#[derive(Debug, thiserror::Error)]
+#[error("it printed: {0}")]
+pub struct Printed(pub(super) String);
+
 /// It was not healthy in time.
 #[derive(Debug, thiserror::Error)]
 #[error("it was not healthy within {seconds} s: {last}")]
@@ -109,7 +145,8 @@ impl Explain for TargetFault {
     fn class(&self) -> Class {
         match self {
             Self::Publish { source, .. } => source.class(),
-            Self::Unhealthy { .. } => Class::Verdict,
+            Self::Unhealthy { .. } | Self::Smoke { .. } => Class::Verdict,
+            Self::Unrun { source, .. } => source.class(),
             Self::Changed { .. } | Self::Missing { .. } | Self::NoRemoval { .. } => Class::Outside,
             Self::Target(_) | Self::Locked { .. } | Self::Choose { .. } | Self::Record { .. } => {
                 Class::Input
@@ -120,6 +157,16 @@ impl Explain for TargetFault {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Publish { source, .. } => return source.hints(),
+            Self::Unrun { source, .. } => {
+                let mut hints = source.hints();
+                if matches!(**source, RunError::Sandbox(SandboxError::Command { .. })) {
+                    hints.push("correct `smoke` of the target: its first word is a program of the image, by path or in its `PATH`".to_owned());
+                }
+                return hints;
+            }
+            Self::Smoke { .. } => {
+                "correct the app or `smoke` of the target, build the image and deploy it again"
+            }
             Self::Locked { .. } => {
                 "wait, or take the lock away with `--steal-lock` when nobody is at it any more"
             }

@@ -19,6 +19,7 @@ mod health;
 mod prune;
 mod record;
 mod release;
+mod smoke;
 mod status;
 
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -34,7 +35,7 @@ use crate::session::Session;
 
 pub use config::{RegistryTarget, WebHealth};
 pub use deploy::deploy;
-pub use error::{Ill, TargetFault};
+pub use error::{Ill, Printed, TargetFault};
 pub use prune::prune;
 pub use release::release;
 pub use status::status;

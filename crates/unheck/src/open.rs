@@ -22,6 +22,7 @@ use crate::cli::{Common, DebianArgs, RegistryArgs};
 use crate::failure::{CliError, Failure};
 use crate::settings::{Cache, Settings};
 use crate::surroundings::{Logins, Surroundings};
+use crate::ui::Progress;
 use crate::verbs::Context;
 
 /// The store of a cache; made if it is not there.
@@ -88,6 +89,19 @@ pub(crate) fn plain(
         crates: unheck_engine::session::CrateSource::default(),
         source_date_epoch: None,
     })
+}
+
+/// The same with the progress that it is shown by.
+pub(crate) fn shown(context: Context<'_>) -> Result<(Session, Arc<Progress>), Box<Failure>> {
+    let cache = Cache::find(context.common, context.surroundings)?;
+    let progress = context.ui.progress();
+    let session = plain(
+        &cache,
+        context.common.offline,
+        context.surroundings,
+        progress.clone(),
+    )?;
+    Ok((session, progress))
 }
 
 /// A session for a verb that asks the index and fetches from it; `directory` is whose index settings count.
@@ -186,14 +200,7 @@ pub(crate) fn artifact(
     let Ok(reference) = text.parse::<Reference>() else {
         return Ok(local());
     };
-    let cache = Cache::find(context.common, context.surroundings)?;
-    let progress = context.ui.progress();
-    let session = plain(
-        &cache,
-        context.common.offline,
-        context.surroundings,
-        progress.clone(),
-    )?;
+    let (session, progress) = shown(context)?;
     let access = access(registry, context.surroundings)?;
     let pulled = session.stage(Stage::Pull, text, || pull(&session, &access, &reference));
     progress.finish();

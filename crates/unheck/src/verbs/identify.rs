@@ -103,9 +103,7 @@ fn answers(
     if context.common.offline || is_enough {
         return Ok(answers);
     }
-    let cache = Cache::find(context.common, context.surroundings)?;
-    let progress = context.ui.progress();
-    let mut session = crate::open::plain(&cache, false, context.surroundings, progress.clone())?;
+    let (mut session, progress) = crate::open::shown(context)?;
     session.index = settings::index(&args.index, false);
     let index = LiveIndex::open(&session, &args.project)?;
     basis.index = Some(&index);

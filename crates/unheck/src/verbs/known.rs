@@ -17,7 +17,6 @@ use super::Context;
 use crate::cli::{CheckArgs, KnownArgs, KnownOfArgs};
 use crate::exit;
 use crate::failure::Failure;
-use crate::settings::Cache;
 use crate::ui::{clean, count};
 
 /// What is known, and what a project says of it.
@@ -150,10 +149,7 @@ pub(super) fn check(
 ) -> Result<u8, Box<Failure>> {
     let known = Known::of(&args.known)?;
     let artifact = crate::open::artifact(named, &args.registry, context)?;
-    let cache = Cache::find(context.common, context.surroundings)?;
-    let progress = context.ui.progress();
-    let offline = context.common.offline;
-    let session = crate::open::plain(&cache, offline, context.surroundings, progress.clone())?;
+    let (session, progress) = crate::open::shown(context)?;
     let detail = named.display().to_string();
     let looked = session.stage(Stage::Verify, &detail, || {
         all(&session, artifact.path(), &known)

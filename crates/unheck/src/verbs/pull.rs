@@ -9,18 +9,10 @@ use super::Context;
 use crate::cli::PullArgs;
 use crate::exit;
 use crate::failure::Failure;
-use crate::settings::Cache;
 use crate::ui::bytes;
 
 pub(super) fn pull(args: &PullArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
-    let cache = Cache::find(context.common, context.surroundings)?;
-    let progress = context.ui.progress();
-    let session = crate::open::plain(
-        &cache,
-        context.common.offline,
-        context.surroundings,
-        progress.clone(),
-    )?;
+    let (session, progress) = crate::open::shown(context)?;
     let access = crate::open::access(&args.registry, context.surroundings)?;
     let output = args
         .output

@@ -16,7 +16,6 @@ use super::known::Known;
 use crate::cli::{AttachArgs, PushArgs, RegistryArgs};
 use crate::exit;
 use crate::failure::{CliError, Failure};
-use crate::settings::Cache;
 use crate::ui::{Ui, bytes, clean};
 
 /// `schemas/push.json`.
@@ -29,14 +28,7 @@ pub(super) fn push(args: &PushArgs, context: Context<'_>) -> Result<u8, Box<Fail
     let known = Known::of(&args.known)?;
     let project = args.known.project.as_deref().map(input::read).transpose()?;
     let artifact = crate::open::artifact(&args.artifact, &args.registry, context)?;
-    let cache = Cache::find(context.common, context.surroundings)?;
-    let progress = context.ui.progress();
-    let session = crate::open::plain(
-        &cache,
-        context.common.offline,
-        context.surroundings,
-        progress.clone(),
-    )?;
+    let (session, progress) = crate::open::shown(context)?;
     let what = What {
         artifact: artifact.path(),
         references: &args.references,

@@ -14,7 +14,6 @@ use super::known::Known;
 use crate::cli::SbomArgs;
 use crate::exit;
 use crate::failure::Failure;
-use crate::settings::Cache;
 use crate::ui::{Ui, clean, count};
 
 /// `schemas/sbom.json`.
@@ -79,14 +78,7 @@ impl Explain for SbomError {
 
 pub(super) fn sbom(args: &SbomArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let artifact = crate::open::artifact(&args.artifact, &args.registry, context)?;
-    let cache = Cache::find(context.common, context.surroundings)?;
-    let progress = context.ui.progress();
-    let session = crate::open::plain(
-        &cache,
-        context.common.offline,
-        context.surroundings,
-        progress.clone(),
-    )?;
+    let (session, progress) = crate::open::shown(context)?;
     let of_name = args.output.as_deref().map(BillFormat::of_name);
     let format = args.format.map(BillFormat::from).or(of_name);
     let format = format.unwrap_or(BillFormat::CycloneDx);

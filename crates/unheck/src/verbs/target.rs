@@ -11,7 +11,6 @@ use unheck_registry::Access;
 use super::Context;
 use crate::cli::TargetArgs;
 use crate::failure::{CliError, Failure};
-use crate::settings::Cache;
 use crate::ui::{Progress, clean};
 
 /// A target, ready to be worked on.
@@ -55,13 +54,10 @@ pub(super) fn open(args: &TargetArgs, context: Context<'_>) -> Result<Opened, Bo
     let target = match find(args)? {
         Found::Hosts(target) => target,
         Found::Registry(target) => {
-            let cache = Cache::find(context.common, context.surroundings)?;
-            let progress = context.ui.progress();
-            let offline = context.common.offline;
-            let heard = progress.clone();
+            let (session, progress) = crate::open::shown(context)?;
             return Ok(Opened::Registry(Box::new(Registry {
                 target,
-                session: crate::open::plain(&cache, offline, context.surroundings, heard)?,
+                session,
                 access: crate::open::access(&args.registry, context.surroundings)?,
                 progress,
                 by,

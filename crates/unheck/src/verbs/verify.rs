@@ -13,7 +13,6 @@ use super::Context;
 use crate::cli::VerifyArgs;
 use crate::exit;
 use crate::failure::{CliError, Failure};
-use crate::settings::Cache;
 use crate::ui::count;
 
 /// `schemas/verify.json`.
@@ -25,14 +24,7 @@ struct VerifyJson<'a> {
 
 pub(super) fn verify(args: &VerifyArgs, context: Context<'_>) -> Result<u8, Box<Failure>> {
     let artifact = crate::open::artifact(&args.artifact, &args.registry, context)?;
-    let cache = Cache::find(context.common, context.surroundings)?;
-    let progress = context.ui.progress();
-    let session = crate::open::plain(
-        &cache,
-        context.common.offline,
-        context.surroundings,
-        progress.clone(),
-    )?;
+    let (session, progress) = crate::open::shown(context)?;
     let detail = args.artifact.display().to_string();
     let found = session.stage(Stage::Verify, &detail, || {
         verify_artifact(&session, artifact.path())

@@ -1,7 +1,7 @@
 //! Hosts: a network namespace, a link to it, sshd; and either a mount of its own, or a systemd of its own on a
 //! file system of its own. Start at [`Hosts::new`] and [`Hosts::booted`]. For live tests: needs root,
 //! `openssh-server`, `openssh-client`, `iproute2`, and `systemd` where one is booted. And [`Load`], which asks a
-//! host without a pause.
+//! host all the time, and [`twenty_switches`] below it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -403,6 +403,29 @@ impl Load {
         }
     }
 
+    /// Begins to ask all of a list.
+    pub fn of(hosts: &[Host], pause: Duration) -> Vec<Self> {
+        let hosts = hosts.iter();
+        hosts.map(|host| Self::paced(host.address, pause)).collect()
+    }
+
+    /// Ends all of a list and says what it counted: enough was asked, and nothing lost.
+    ///
+    /// # Panics
+    /// It was not so.
+    #[track_caller]
+    #[expect(clippy::print_stdout, reason = "a test says what it measured")]
+    pub fn none_lost(all: Vec<Self>) {
+        for one in all {
+            let (asked, lost, longest) = one.end();
+            println!("{asked} requests, {} lost, slowest {longest:?}", lost.len());
+            assert!(
+                asked > 100 && lost.is_empty(),
+                "{asked} asked, lost {lost:?}"
+            );
+        }
+    }
+
     /// How many were asked, which were lost, and how long the slowest took.
     ///
     /// # Panics
@@ -417,4 +440,24 @@ impl Load {
         }
         (self.asked.load(Ordering::Relaxed), lost, longest)
     }
+}
+
+/// Twenty switches of hosts that are asked all the time, from round 0 on. `switch` answers how many milliseconds each
+/// took; how long they took is said, and nothing is lost.
+///
+/// # Panics
+/// Something is lost.
+#[track_caller]
+#[expect(clippy::print_stdout, reason = "a test says what it measured")]
+pub fn twenty_switches(hosts: &[Host], switch: impl FnMut(u32) -> Vec<u64>) {
+    let load = Load::of(hosts, Duration::ZERO);
+    let mut times: Vec<u64> = (0..20).flat_map(switch).collect();
+    times.sort_unstable();
+    println!(
+        "{} switches: median {} ms, slowest {:?} ms",
+        times.len(),
+        times[times.len() / 2],
+        times.last()
+    );
+    Load::none_lost(load);
 }

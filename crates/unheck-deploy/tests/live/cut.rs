@@ -59,12 +59,7 @@ fn ssh_cut_at_twenty_points_leaves_the_old_release_and_the_next_call_repairs() {
     world.release(Wanted::Newest);
     let switches = clock.elapsed();
     let mut serving = "2".to_owned();
-    let load: Vec<Load> = world
-        .hosts
-        .hosts
-        .iter()
-        .map(|host| Load::paced(host.address, Duration::from_millis(20)))
-        .collect();
+    let load = Load::of(&world.hosts.hosts, Duration::from_millis(20));
     let (mut cuts, mut late) = (0, 0);
     for round in 0..80 {
         if cuts - late >= 20 {
@@ -111,11 +106,7 @@ fn ssh_cut_at_twenty_points_leaves_the_old_release_and_the_next_call_repairs() {
     }
     println!("{cuts} cuts, {late} of them too late");
     assert!(cuts - late >= 20, "{cuts} cuts, {late} late");
-    for load in load {
-        let (asked, lost, longest) = load.end();
-        println!("{asked} requests, {} lost, slowest {longest:?}", lost.len());
-        assert!(lost.is_empty(), "{lost:?}");
-    }
+    Load::none_lost(load);
 }
 
 /// Hosts whose session was cut go back by themselves; within seconds all serve what they did.

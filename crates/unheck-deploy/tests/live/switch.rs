@@ -8,7 +8,7 @@ use unheck_deploy::{
     Artifact, By, Context, DeployError, HealthConfig, Kind, Node, Ssh, SshOptions, Target,
     TargetConfig, Transport, Wanted,
 };
-use unheck_testkit::hosts::{Hosts, Load, PORT, ask};
+use unheck_testkit::hosts::{Hosts, PORT, ask, twenty_switches};
 
 use crate::serve::Supervisor;
 
@@ -172,6 +172,15 @@ impl World {
         released.unwrap_or_else(|error| panic!("{error:?}"))
     }
 
+    /// Releases; what serves then answers as version 1 where it is `one`, else 2. How long each host that was switched
+    /// took, in milliseconds.
+    pub(crate) fn switch_times(&self, wanted: Wanted<'_>, one: &str) -> Vec<u64> {
+        let report = self.release(wanted);
+        self.check(if report.release == one { "1" } else { "2" });
+        let switched = report.hosts.iter().filter(|host| !host.already);
+        switched.map(|host| host.switch_ms).collect()
+    }
+
     /// What every host answers.
     #[track_caller]
     pub(crate) fn check(&self, version: &str) {
@@ -204,47 +213,15 @@ fn twenty_releases_and_rollbacks_lose_no_request() {
         println!("update of {bytes} bytes: {travelled} bytes on the wire, ssh and frames included");
         assert!(travelled <= bytes + (64 << 10));
     }
-    let load: Vec<Load> = world
-        .hosts
-        .hosts
-        .iter()
-        .map(|host| Load::new(host.address))
-        .collect();
-    let mut times = Vec::new();
-    for round in 0..20 {
-        let report = match round % 3 {
-            0 => world.release(Wanted::Named(&update.release)),
-            1 => world.release(Wanted::Previous),
-            _ => world.release(Wanted::Named(if round % 2 == 0 {
-                &one
-            } else {
-                &update.release
-            })),
+    twenty_switches(&world.hosts.hosts, |round| {
+        let wanted = match round % 3 {
+            0 => Wanted::Named(&update.release),
+            1 => Wanted::Previous,
+            _ if round % 2 == 0 => Wanted::Named(&one),
+            _ => Wanted::Named(&update.release),
         };
-        world.check(if report.release == one { "1" } else { "2" });
-        times.extend(
-            report
-                .hosts
-                .iter()
-                .filter(|host| !host.already)
-                .map(|host| host.switch_ms),
-        );
-    }
-    times.sort_unstable();
-    println!(
-        "{} switches: median {} ms, slowest {:?} ms",
-        times.len(),
-        times[times.len() / 2],
-        times.last()
-    );
-    for load in load {
-        let (asked, lost, longest) = load.end();
-        println!("{asked} requests, {} lost, slowest {longest:?}", lost.len());
-        assert!(
-            asked > 500 && lost.is_empty(),
-            "{asked} asked, lost {lost:?}"
-        );
-    }
+        world.switch_times(wanted, &one)
+    });
 }
 
 #[test]

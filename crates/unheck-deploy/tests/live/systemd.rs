@@ -1,7 +1,7 @@
 //! The generated units under a real systemd, which is process 1 of each host.
 
 use unheck_deploy::Wanted;
-use unheck_testkit::hosts::Load;
+use unheck_testkit::hosts::twenty_switches;
 
 use crate::switch::World;
 
@@ -13,34 +13,15 @@ fn the_generated_units_lose_no_request_over_twenty_switches() {
     world.release(Wanted::Newest);
     world.check("1");
     let two = world.deploy("2");
-    let addresses = world.hosts.hosts.iter().map(|host| host.address);
-    let load: Vec<Load> = addresses.map(Load::new).collect();
-    let mut times = Vec::new();
-    for round in 0..20 {
-        let report = match round % 4 {
-            0 => world.release(Wanted::Named(&two)),
-            1 => world.release(Wanted::Previous),
-            2 => world.release(Wanted::Newest),
-            _ => world.release(Wanted::Back(&one)),
+    twenty_switches(&world.hosts.hosts, |round| {
+        let wanted = match round % 4 {
+            0 => Wanted::Named(&two),
+            1 => Wanted::Previous,
+            2 => Wanted::Newest,
+            _ => Wanted::Back(&one),
         };
-        world.check(if report.release == one { "1" } else { "2" });
-        times.extend(report.hosts.iter().map(|host| host.switch_ms));
-    }
-    times.sort_unstable();
-    println!(
-        "{} switches by systemd: median {} ms, slowest {:?} ms",
-        times.len(),
-        times[times.len() / 2],
-        times.last()
-    );
-    for load in load {
-        let (asked, lost, longest) = load.end();
-        println!("{asked} requests, {} lost, slowest {longest:?}", lost.len());
-        assert!(
-            asked > 200 && lost.is_empty(),
-            "{asked} asked, lost {lost:?}"
-        );
-    }
+        world.switch_times(wanted, &one)
+    });
     // As systemd sees it: no crash, and the socket was never let go.
     world.hosts.everywhere(
         "test \"$(systemctl show -p NRestarts --value web.service)\" = 0 && \

@@ -4,8 +4,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use unheck_testkit::hosts::Load;
+
 use crate::kit::{project, text};
-use crate::world::{World, none_lost};
+use crate::world::World;
 
 /// Points in time of each verb at which it is killed while it is at it.
 const POINTS: u32 = 20;
@@ -111,7 +113,7 @@ fn a_deployment_killed_anywhere_touches_nothing_and_is_completed() {
     let clock = Instant::now();
     let id = world.ok(&["deploy", text(&two)]);
     let most = clock.elapsed();
-    let load = world.load(PAUSE);
+    let load = Load::of(&world.hosts.hosts, PAUSE);
     let (mut kills, mut round) = (0, 0);
     while kills < POINTS {
         round += 1;
@@ -131,7 +133,7 @@ fn a_deployment_killed_anywhere_touches_nothing_and_is_completed() {
         }
     }
     println!("{kills} kills of deploy in {round} rounds; one takes {most:?}");
-    none_lost(load);
+    Load::none_lost(load);
     no_ssh_is_left(&world);
 }
 
@@ -143,7 +145,7 @@ fn a_release_killed_anywhere_is_undone_by_the_hosts_and_done_by_the_next() {
     let clock = Instant::now();
     world.ok(&["release", &ids[1]]);
     let most = clock.elapsed();
-    let load = world.load(PAUSE);
+    let load = Load::of(&world.hosts.hosts, PAUSE);
     let (mut kills, mut round, mut serving) = (0, 0, 1);
     while kills < POINTS {
         round += 1;
@@ -164,7 +166,7 @@ fn a_release_killed_anywhere_is_undone_by_the_hosts_and_done_by_the_next() {
         serving = wanted;
     }
     println!("{kills} kills of release in {round} rounds; one takes {most:?}");
-    none_lost(load);
+    Load::none_lost(load);
     no_ssh_is_left(&world);
 }
 

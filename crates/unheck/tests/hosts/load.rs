@@ -1,12 +1,11 @@
 //! The example `web`, served by uvicorn on hosts, released and rolled back under load.
 
 use std::path::Path;
-use std::time::Duration;
 
-use unheck_testkit::hosts::Host;
+use unheck_testkit::hosts::{Host, twenty_switches};
 
 use crate::kit::{example, text};
-use crate::world::{World, none_lost};
+use crate::world::World;
 
 /// What the page `/` of a version is.
 fn edit(version: &str) -> impl FnOnce(&str) -> String {
@@ -66,9 +65,7 @@ fn uvicorn_loses_no_request_over_twenty_releases_and_rollbacks() {
         println!("an edit of the app: {app} bytes of it changed, {wire} bytes on the wire");
         assert!(wire <= app + (64 << 10), "{wire} for {app}");
     }
-    let load = world.load(Duration::ZERO);
-    let mut times = Vec::new();
-    for round in 0..20 {
+    twenty_switches(&world.hosts.hosts, |round| {
         let words: &[&str] = match round % 4 {
             0 => &["release", &two],
             1 => &["rollback"],
@@ -84,14 +81,8 @@ fn uvicorn_loses_no_request_over_twenty_releases_and_rollbacks() {
         assert_eq!(report["release"], expected.1.as_str());
         world.check(expected.0);
         let hosts = report["hosts"].as_array().unwrap().iter();
-        times.extend(hosts.map(|host| host["switch_ms"].as_u64().unwrap()));
-    }
-    times.sort_unstable();
-    println!(
-        "{} switches: median {} ms, slowest {:?} ms",
-        times.len(),
-        times[times.len() / 2],
-        times.last()
-    );
-    none_lost(load);
+        hosts
+            .map(|host| host["switch_ms"].as_u64().unwrap())
+            .collect()
+    });
 }

@@ -5,7 +5,6 @@
 //! missing fails a test.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "a test says what it measured")]
 
 mod kill;
 #[expect(dead_code, reason = "the other live tests need more of it")]

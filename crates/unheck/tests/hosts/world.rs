@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
-use unheck_testkit::hosts::{Hosts, Load, PORT, ask};
+use unheck_testkit::hosts::{Hosts, PORT, ask};
 
 use crate::kit::{Ran, directory, finish, program, text, unheck};
 
@@ -124,24 +123,5 @@ impl World {
         for (answer, host) in self.answers().iter().zip(&self.hosts.hosts) {
             assert_eq!(answer.as_deref(), Ok(version), "{}", host.name);
         }
-    }
-
-    /// Asks every host from three threads, with a pause between the requests of each.
-    pub(crate) fn load(&self, pause: Duration) -> Vec<Load> {
-        let hosts = self.hosts.hosts.iter();
-        hosts.map(|host| Load::paced(host.address, pause)).collect()
-    }
-}
-
-/// Nothing was lost.
-#[track_caller]
-pub(crate) fn none_lost(load: Vec<Load>) {
-    for load in load {
-        let (asked, lost, longest) = load.end();
-        println!("{asked} requests, {} lost, slowest {longest:?}", lost.len());
-        assert!(
-            asked > 100 && lost.is_empty(),
-            "{asked} asked, lost {lost:?}"
-        );
     }
 }

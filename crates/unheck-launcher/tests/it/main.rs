@@ -18,7 +18,27 @@ mod probe;
 mod tasks;
 mod tree;
 
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
 use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Starts this program again where signals are ignored that tests send: a job in the background of a script ignores
+/// SIGINT (POSIX, 2.11 of the shell's language), and so would every program that it starts.
+fn take_signals(words: &[String]) {
+    const SIGINT: u32 = 2;
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    if ignored.unwrap_or_default() & (1 << (SIGINT - 1)) == 0 {
+        return;
+    }
+    let mut again = Command::new("env");
+    again
+        .arg("--default-signal")
+        .arg(std::env::current_exe().unwrap());
+    panic!("cannot start again: {}", again.args(&words[1..]).exec());
+}
 
 /// A test and its name.
 type Test = (&'static str, fn());
@@ -28,6 +48,7 @@ fn main() {
     if words.get(1).map(String::as_str) == Some("probe") {
         std::process::exit(probe::main(&words));
     }
+    take_signals(&words);
     let here = kit::architecture().is_some();
     let all = [
         tree::TESTS,

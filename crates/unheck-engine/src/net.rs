@@ -153,15 +153,14 @@ impl Net {
     /// A client over `store`.
     ///
     /// # Errors
-    /// [`NetError::Client`] when the HTTP client or its threads cannot be made.
+    /// [`NetError::Client`] when its threads cannot be made.
     pub fn new(store: Store, reporter: Arc<dyn Reporter>, offline: bool) -> Result<Self, NetError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .map_err(|error| NetError::Client(error.to_string()))?;
-        let plain = WebTransport::new(&HttpOptions::default())
-            .map_err(|error| NetError::Client(error.to_string()))?;
+        let plain = WebTransport::new(&HttpOptions::default());
         Ok(Self {
             runtime: Runtime(Some(runtime)),
             plain: Arc::new(plain),

@@ -6,6 +6,7 @@
 //! refused. Start at [`WebTransport::new`].
 
 use std::io::SeekFrom;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -64,29 +65,38 @@ impl Default for HttpOptions {
 /// authentication (RFC 7617) to its own origin.
 #[derive(Debug, Clone)]
 pub struct WebTransport {
-    client: Client,
+    options: Arc<HttpOptions>,
+    /// Made for the first request: it reads every certificate that the host trusts, and most runs ask for nothing.
+    client: Arc<OnceLock<Client>>,
 }
 
 impl WebTransport {
-    /// Prepares the client; connects to nothing.
-    ///
-    /// # Errors
-    /// The user agent is not a header value, or there is no usable TLS root.
-    pub fn new(options: &HttpOptions) -> Result<Self, TransportError> {
-        let limit = options.redirects;
-        let client = options
+    /// A transport that connects to nothing yet.
+    pub fn new(options: &HttpOptions) -> Self {
+        Self {
+            options: Arc::new(options.clone()),
+            client: Arc::default(),
+        }
+    }
+
+    fn client(&self) -> Result<&Client, TransportError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let limit = self.options.redirects;
+        let client = self
+            .options
             .client()
-            .read_timeout(options.idle_timeout)
+            .read_timeout(self.options.idle_timeout)
             .redirect(redirect::Policy::custom(move |attempt| {
                 follow(attempt, limit)
             }))
             .build();
-        match client {
-            Ok(client) => Ok(Self { client }),
-            Err(error) => {
-                Err(TransportError::permanent("cannot set up the HTTP client").because(error))
-            }
-        }
+        let client = client.map_err(|error| {
+            TransportError::permanent("cannot set up the HTTP client").because(error)
+        })?;
+        // Of several at once the first one stays: connections are kept in one place.
+        Ok(self.client.get_or_init(|| client))
     }
 
     async fn open_http(&self, url: &Url, offset: u64) -> Result<Body, TransportError> {
@@ -114,7 +124,7 @@ impl WebTransport {
     }
 
     async fn ask(&self, url: &Url, offset: u64) -> Result<Response, TransportError> {
-        let mut request = self.client.get(url.clone());
+        let mut request = self.client()?.get(url.clone());
         if offset > 0 {
             request = request.header(RANGE, format!("bytes={offset}-"));
         }

@@ -59,7 +59,7 @@ impl World {
     }
 
     fn fetch(&self, wants: &[Want]) -> Result<Vec<Digest>, FetchError> {
-        let transport = WebTransport::new(&HttpOptions::default()).expect("transport");
+        let transport = WebTransport::new(&HttpOptions::default());
         let tell = |event: FetchEvent<'_>| {
             let label = event.label;
             let what = match event.what {
@@ -503,7 +503,7 @@ fn two_who_want_the_same_file_fetch_it_once() {
     std::thread::scope(|scope| {
         scope.spawn(|| world.fetch(&[want.clone(), want.clone()]).expect("fetch"));
         scope.spawn(|| {
-            let transport = WebTransport::new(&HttpOptions::default()).expect("transport");
+            let transport = WebTransport::new(&HttpOptions::default());
             let wants = [want.clone()];
             let fetching = fetch_all(&second, &transport, &wants, &world.options, &|_| {});
             runtime().block_on(fetching).expect("fetch");
@@ -522,7 +522,7 @@ fn a_dropped_download_leaves_its_lock_free_and_its_bytes_to_be_resumed() {
     let mut patient = world.options.clone();
     patient.stall = Duration::from_secs(20);
     patient.give_up = Duration::from_secs(20);
-    let transport = WebTransport::new(&HttpOptions::default()).expect("transport");
+    let transport = WebTransport::new(&HttpOptions::default());
     runtime().block_on(async {
         let wants = [want.clone()];
         let fetching = fetch_all(&world.store, &transport, &wants, &patient, &|_| {});
@@ -542,7 +542,7 @@ fn small_files_come_into_memory_within_their_limit() {
     world.server.put("/a", bytes.clone());
     world.server.fault_times("/a", 2, Fault::Status(502));
     world.server.fault_times("/a", 1, Fault::Truncate(10));
-    let transport = WebTransport::new(&HttpOptions::default()).expect("transport");
+    let transport = WebTransport::new(&HttpOptions::default());
     let url = world.url("/a");
     let get = |limit| runtime().block_on(get_small(&transport, &url, limit, &world.options));
     assert!(get(100_000).expect("get") == bytes);

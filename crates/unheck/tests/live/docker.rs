@@ -49,7 +49,7 @@ impl Docker {
         while self.docker(&["version"]).code != Some(0) {
             let engine = self.engine.as_mut().unwrap();
             if let Some(status) = engine.ended() {
-                eprintln!("passed over: dockerd ended with {status}, so no engine can run here");
+                println!("skipped: dockerd ended with {status}, so no engine can run here");
                 return false;
             }
             assert!(begun.elapsed() < PATIENCE, "dockerd does not answer");

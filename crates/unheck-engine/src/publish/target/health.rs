@@ -27,7 +27,7 @@ pub(super) fn wait(session: &Session, health: &WebHealth) -> Result<(), Ill> {
         seconds: health.deadline.as_secs(),
         last,
     };
-    let transport = WebTransport::new(&options).map_err(|error| ill(error.to_string()))?;
+    let transport = WebTransport::new(&options);
     let begun = Instant::now();
     loop {
         let left = health.deadline.saturating_sub(begun.elapsed());

@@ -113,7 +113,7 @@ impl Laying<'_> {
 }
 
 /// The directory that a path is in.
-fn directory(path: &TreePath) -> &str {
+pub(super) fn directory(path: &TreePath) -> &str {
     path.as_str()
         .rsplit_once('/')
         .map_or("", |(above, _)| above)

@@ -6,15 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use unheck_base::{Digest, TreePath};
 use unheck_store::{Derived, DerivedDir, Object, ProduceError, Store};
 
+use super::dir::directory;
 use super::{MTIME, WriteFormError, describe};
 use crate::assemble::PackReader;
 use crate::finding::Finding;
@@ -180,23 +183,41 @@ impl Below {
             .iter()
             .map(|(path, file)| (path, &file.what))
             .collect();
-        let damaged = list.par_iter().find_any(|(path, what)| {
-            let Ok(found) = fs_err::symlink_metadata(root.join(path.as_str())) else {
-                return true;
+        // Directory by directory: names are looked up from where they are, not from the top.
+        let directories: Vec<_> = list
+            .chunk_by(|(one, _), (other, _)| directory(one) == directory(other))
+            .collect();
+        let damaged = directories.par_iter().find_map_any(|files| {
+            let (first, _) = files.first()?;
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let Ok(place) = rustix::fs::open(root.join(directory(first)), flags, Mode::empty())
+            else {
+                return Some(*first);
             };
-            match what {
-                FormNode::Link { .. } => !found.is_symlink(),
-                FormNode::File {
-                    len, executable, ..
-                } => {
-                    !found.is_file()
-                        || found.len() != *len
-                        || found.mode() & 0o7777 != mode(*executable)
-                        || found.mtime() != MTIME
-                }
-            }
+            let mut files = files.iter();
+            let damaged = files.find(|(path, what)| !is_as_written(&place, path.file_name(), what));
+            damaged.map(|(path, _)| *path)
         });
-        damaged.map(|(path, _)| (*path).clone())
+        damaged.cloned()
+    }
+}
+
+/// Whether a name in a directory is what was written there.
+fn is_as_written(directory: &OwnedFd, name: &str, what: &FormNode) -> bool {
+    let Ok(found) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
+        return false;
+    };
+    let kind = FileType::from_raw_mode(found.st_mode);
+    match what {
+        FormNode::Link { .. } => kind == FileType::Symlink,
+        FormNode::File {
+            len, executable, ..
+        } => {
+            kind == FileType::RegularFile
+                && u64::try_from(found.st_size) == Ok(*len)
+                && found.st_mode & 0o7777 == mode(*executable)
+                && found.st_mtime == MTIME
+        }
     }
 }
 

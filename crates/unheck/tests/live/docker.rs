@@ -17,10 +17,10 @@ pub(crate) struct Docker {
 }
 
 impl Docker {
-    /// Starts an engine; `None` on a machine where none can run, which is said. It needs root and cgroups, and neither
-    /// a bridge nor rules of a firewall: containers have no network.
+    /// Starts an engine; why not, on a machine where none can run. It needs root and cgroups, and neither a bridge nor
+    /// rules of a firewall: containers have no network.
     #[track_caller]
-    pub(crate) fn start() -> Option<Self> {
+    pub(crate) fn start() -> Result<Self, String> {
         // Sockets are made below, and their paths must be short.
         let state = tempfile::Builder::new()
             .prefix("docker-")
@@ -40,22 +40,22 @@ impl Docker {
             engine: Some(Running::start(engine)),
             _state: state,
         };
-        docker.answers().then_some(docker)
+        docker.wait()?;
+        Ok(docker)
     }
 
     #[track_caller]
-    fn answers(&mut self) -> bool {
+    fn wait(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         while self.docker(&["version"]).code != Some(0) {
             let engine = self.engine.as_mut().unwrap();
             if let Some(status) = engine.ended() {
-                println!("skipped: dockerd ended with {status}, so no engine can run here");
-                return false;
+                return Err(format!("dockerd ended with {status}"));
             }
             assert!(begun.elapsed() < PATIENCE, "dockerd does not answer");
             std::thread::sleep(Duration::from_millis(100));
         }
-        true
+        Ok(())
     }
 
     fn docker(&self, words: &[&str]) -> Ran {

@@ -46,6 +46,7 @@ fn add(exe: &mut Exe, root: &Path, at: &Path, launcher: Digest) -> Result<(), Bo
                     mode: found.metadata()?.permissions().mode() & 0o777,
                     len: bytes.len() as u64,
                     digest,
+                    last: false,
                 }
             }
         };

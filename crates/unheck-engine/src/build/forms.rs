@@ -103,6 +103,7 @@ impl FormBuilder<'_> {
         let parts = Parts {
             below: &below,
             app: &app.tree,
+            store,
             reader: PackReader::new(store),
             top: self.top(),
             stub: self.stub,

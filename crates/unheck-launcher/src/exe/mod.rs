@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 
 use unheck_base::{Digest, TreePath};
 
+use crate::wire::elf;
 use crate::wire::launch::{Description, Mode};
 use crate::wire::trailer::{FLAG_COMMAND_LINE, Trailer};
 use pack::Packer;
@@ -36,6 +37,9 @@ pub enum Entry {
         len: u64,
         /// SHA-256 of the content; what is read is checked against it.
         digest: Digest,
+        /// Whether it changes from one build to the next, as an app does: it stands behind what does not, so that
+        /// what does not is the same bytes again.
+        last: bool,
     },
     /// A symbolic link; its text must be relative and stay inside the tree.
     Symlink {
@@ -54,6 +58,14 @@ pub trait Contents: Sync {
     ///
     /// Whatever the disk says.
     fn open(&self, path: &TreePath) -> io::Result<Box<dyn Read + '_>>;
+
+    /// What [`Contents::keep`] kept under a name, in this run or an earlier one. It is compared before it is used.
+    fn packed(&self, _key: &Digest) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Keeps compressed bytes for the next time, or does not.
+    fn keep(&self, _key: &Digest, _packed: &[u8]) {}
 }
 
 /// How the payload is written. None of it changes what is unpacked.
@@ -168,9 +180,10 @@ impl Exe {
         self.check_launch(contents)?;
         let plan = Plan::new(self)?;
         output.write_all(stub).map_err(ExeError::Write)?;
-        let mut packer = Packer::new(plan.files.len(), options.level, stub, output);
+        let x86 = elf::Object::parse(stub, elf::X86_64).is_some();
+        let mut packer = Packer::new(plan.files.len(), options.level, x86, contents, output);
         for (number, file) in plan.files.iter().enumerate() {
-            packer.add(number, file, contents)?;
+            packer.add(number, file)?;
         }
         let packed = packer.finish()?;
         let index = plan.index(&packed, stub);

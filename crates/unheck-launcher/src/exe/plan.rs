@@ -23,6 +23,8 @@ pub(super) struct Stored<'a> {
     pub(super) digest: Digest,
     /// What it probably is, by name and mode: decides its place in the stream.
     pub(super) kind: Sort,
+    /// Whether it stands behind all others.
+    pub(super) last: bool,
 }
 
 /// Kinds of files, in the order in which they are stored.
@@ -82,7 +84,7 @@ impl<'a> Plan<'a> {
             files: Vec::new(),
         };
         let empty = Digest::of(&[]);
-        let mut first: BTreeMap<(Digest, u32), u32> = BTreeMap::new();
+        let mut first: BTreeMap<(Digest, u32), (u32, usize)> = BTreeMap::new();
         for (number, (path, entry)) in (0u32..).zip(items) {
             let (mode, item) = match entry {
                 None => (USUAL, Item::Dir),
@@ -98,18 +100,30 @@ impl<'a> Plan<'a> {
                 Some((_, Entry::File { mode, digest, .. })) if *digest == empty => {
                     (*mode, Item::Empty)
                 }
-                Some((path, Entry::File { mode, len, digest })) => {
+                Some((
+                    path,
+                    Entry::File {
+                        mode,
+                        len,
+                        digest,
+                        last,
+                    },
+                )) => {
                     let mode = mode & PERMISSIONS;
-                    let earlier = *first.entry((*digest, mode)).or_insert(number);
+                    let next = (number, plan.files.len());
+                    let (earlier, place) = *first.entry((*digest, mode)).or_insert(next);
                     if earlier == number {
                         plan.files.push(Stored {
                             path,
                             len: *len,
                             digest: *digest,
                             kind: Sort::of(path, mode),
+                            last: *last,
                         });
-                        (mode, Item::Stored(plan.files.len() - 1))
+                        (mode, Item::Stored(place))
                     } else {
+                        // Bytes that something else has as well stay when the app no longer has them.
+                        plan.files[place].last &= *last;
                         (mode, Item::Same(earlier))
                     }
                 }
@@ -129,7 +143,7 @@ impl<'a> Plan<'a> {
                 Sort::Other => file.path.file_name().rsplit_once('.').map(|(_, end)| end),
                 _ => None,
             };
-            (file.kind, extension, file.path)
+            (file.last, file.kind, extension, file.path)
         });
         let mut places = vec![0; order.len()];
         for (place, number) in order.iter().enumerate() {

@@ -1,5 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+use std::sync::Mutex;
 
 use proptest::prelude::*;
 use unheck_base::{Digest, TreePath};
@@ -25,12 +26,22 @@ const OPTIONS: ExeOptions = ExeOptions {
 struct World {
     exe: Exe,
     contents: BTreeMap<TreePath, Vec<u8>>,
+    /// Compressed frames.
+    kept: Mutex<BTreeMap<Digest, Vec<u8>>>,
 }
 
 impl Contents for World {
     fn open(&self, path: &TreePath) -> io::Result<Box<dyn Read + '_>> {
         let bytes = self.contents.get(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(bytes.as_slice()))
+    }
+
+    fn packed(&self, key: &Digest) -> Option<Vec<u8>> {
+        self.kept.lock().unwrap().get(key).cloned()
+    }
+
+    fn keep(&self, key: &Digest, packed: &[u8]) {
+        self.kept.lock().unwrap().insert(*key, packed.to_vec());
     }
 }
 
@@ -54,6 +65,7 @@ impl World {
             mode: 0o644,
             len: bytes.len() as u64,
             digest: Digest::of(bytes),
+            last: at.starts_with("app/"),
         };
         self.exe.entries.insert(path(at), entry);
         self.contents.insert(path(at), bytes.to_vec());
@@ -149,6 +161,56 @@ fn what_is_packed_is_in_the_payload() {
     world.file("twice", &pattern(100_000));
     world.link("link", "small/../empty");
     assert_round_trip(&world);
+}
+
+#[test]
+fn an_edit_of_the_app_compresses_the_app_alone() {
+    let mut world = World::new();
+    for number in 0..40_u8 {
+        world.file(&format!("lib/m{number:02}.py"), &vec![number; 300 << 10]);
+        world.file(
+            &format!("lib/m{number:02}.so"),
+            &vec![number + 100; 300 << 10],
+        );
+    }
+    world.file("app/main.py", b"print(1)");
+    world.file("app/same.py", &vec![7; 300 << 10]);
+    let kept = |world: &World| {
+        world
+            .kept
+            .lock()
+            .unwrap()
+            .keys()
+            .copied()
+            .collect::<BTreeSet<_>>()
+    };
+    let first = world.write().unwrap();
+    let before = kept(&world);
+    assert!(before.len() > 5);
+    assert_eq!(world.write().unwrap(), first);
+    assert_eq!(kept(&world), before, "nothing was compressed again");
+
+    world.file("app/main.py", &vec![b'#'; 3 << 20]);
+    let second = world.write().unwrap();
+    assert_round_trip(&world);
+    let more: Vec<Digest> = kept(&world).difference(&before).copied().collect();
+    assert!((1..=2).contains(&more.len()), "{}", more.len());
+    let cold = World {
+        exe: world.exe.clone(),
+        contents: world.contents.clone(),
+        ..World::default()
+    };
+    assert_eq!(
+        cold.write().unwrap(),
+        second,
+        "the same bytes with nothing kept"
+    );
+
+    // What is kept is not believed.
+    for packed in world.kept.lock().unwrap().values_mut() {
+        *packed = zstd::bulk::compress(b"something else", 1).unwrap();
+    }
+    assert_eq!(world.write().unwrap(), second);
 }
 
 #[test]

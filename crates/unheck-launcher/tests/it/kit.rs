@@ -214,6 +214,7 @@ pub(crate) fn read_tree(root: &Path) -> Exe {
                         mode: status.mode() & 0o777,
                         len: status.len(),
                         digest: Digest::of(&bytes),
+                        last: false,
                     }
                 }
             };

@@ -6,9 +6,14 @@ use std::path::Path;
 use unheck_base::{Digest, Hasher, TreePath};
 use unheck_launcher::{Contents, Entry, Exe, ExeOptions};
 
-use super::{Parts, WriteFormError};
+use super::{Parts, Piece, WriteFormError};
 use crate::form::FormNode;
 use crate::write::Compression;
+
+/// Kind of the compressed frames in the store.
+const FRAMES: &str = "exe-frame-1";
+/// Longest frame that is read from there.
+const MAX_FRAME: u64 = 16 << 20;
 
 /// Writes the executable into `file`; answers digest and length.
 pub(super) fn write(
@@ -21,6 +26,7 @@ pub(super) fn write(
         .pieces()
         .into_iter()
         .map(|(path, piece)| {
+            let last = matches!(piece, Piece::App(_));
             let file = piece.described();
             let launcher = file.is_launcher();
             let entry = match file.what {
@@ -34,6 +40,7 @@ pub(super) fn write(
                     mode: super::stage::mode(executable),
                     len,
                     digest: sha256,
+                    last,
                 },
             };
             (path.clone(), entry)
@@ -71,6 +78,18 @@ struct Pieces<'p>(&'p Parts<'p>);
 impl Contents for Pieces<'_> {
     fn open(&self, path: &TreePath) -> io::Result<Box<dyn Read + '_>> {
         Ok(self.0.open(path)?)
+    }
+
+    fn packed(&self, key: &Digest) -> Option<Vec<u8>> {
+        let derived = self.0.store.derived(FRAMES, key);
+        derived.bytes(MAX_FRAME).ok().flatten()
+    }
+
+    fn keep(&self, key: &Digest, packed: &[u8]) {
+        // Without it the next build compresses again.
+        if let Err(error) = self.0.store.derived(FRAMES, key).put_bytes(packed) {
+            tracing::debug!("a frame is not kept: {error}");
+        }
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) below: &'a Below,
     /// Everything else, the manifest among it.
     pub(crate) app: &'a Tree,
+    /// Where compressed parts of executables are kept.
+    pub(crate) store: &'a Store,
     /// Reads files of `app`.
     pub(crate) reader: PackReader<'a>,
     /// The directory above all others in an archive: `NAME-VERSION`.

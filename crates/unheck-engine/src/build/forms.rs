@@ -152,13 +152,14 @@ impl FormBuilder<'_> {
     fn below(&self, layout: &Layout, part: &AppPart) -> Result<Below, BuildError> {
         let store = self.builder.attempt.session.store();
         let facts = self.builder.app_facts();
-        let key = self.key(&facts, &self.builder.references(layout, part)?);
+        let references = self.builder.references(layout, part)?;
+        let key = self.key(&facts, &references);
         if let Some(below) = Below::find(store, &key)?
             && !self.builder.meets(part, &below.record().site)?
         {
             return Ok(below);
         }
-        let mut stepped = self.builder.tree(layout, part, facts)?;
+        let mut stepped = self.builder.tree(layout, part, facts, &references)?;
         let site = top_level(&stepped.tree, layout);
         let app: Vec<TreePath> = stepped
             .tree

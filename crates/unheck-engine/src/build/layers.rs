@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use unheck_base::{Digest, TreePath};
+use unheck_base::{Digest, Hasher, TreePath};
 
 use super::{Attempt, BuildError, LOCK_PATH};
 use crate::assemble::{AppPart, AssembleError, PackReader, add_app, assemble};
@@ -26,7 +26,7 @@ use crate::steps::{
     Bytecode, BytecodeRequest, Linked, Removed, Shortened, TrimFacts, TrimLevel, bytecode, dedupe,
     relocated_sizes, rewrite_checksums, rewrite_records, shorten_metadata, strip, trim,
 };
-use crate::tree::{Content, Node, Origin, Tree};
+use crate::tree::{Content, Kind, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
 use crate::wheels::open_wheel;
 use crate::write::Sizes;
@@ -241,7 +241,7 @@ impl Builder<'_> {
             let layers = remembered.layers.clone();
             return Ok((remembered, layers));
         }
-        let mut stepped = self.tree(layout, part, app)?;
+        let mut stepped = self.tree(layout, part, app, &references)?;
         self.bytecode(&mut stepped)?;
         let derived = store.derived("layers", &stepped.key(key));
         let Stepped {
@@ -301,12 +301,14 @@ impl Builder<'_> {
         }))
     }
 
-    /// The whole tree with every step applied, the app's part among it.
+    /// The whole tree with every step applied, the app's part among it. `references` is what the app and the
+    /// request decide of what is reached.
     pub(super) fn tree(
         &self,
         layout: &Layout,
         part: &AppPart,
         mut facts: TrimFacts,
+        references: &Digest,
     ) -> Result<Stepped, BuildError> {
         let store = self.attempt.session.store();
         let mut tree = assemble(store, self.attempt.lock, self.target, part).map_err(Box::new)?;
@@ -347,7 +349,7 @@ impl Builder<'_> {
         }
         rewrite_checksums(&mut tree);
         let started = match self.attempt.request.bytecode.follows_start() {
-            true => started(&tree, store, &self.narrow_request(layout, &cython))?,
+            true => self.started(&tree, &self.narrow_request(layout, &cython), references)?,
             false => BTreeSet::new(),
         };
         Ok(Stepped {
@@ -361,6 +363,34 @@ impl Builder<'_> {
             left_out,
             findings,
         })
+    }
+
+    /// What a start imports. It is remembered by what decides it, since reading a large tree takes as long as writing it.
+    fn started(
+        &self,
+        tree: &Tree,
+        request: &NarrowRequest<'_>,
+        references: &Digest,
+    ) -> Result<BTreeSet<TreePath>, BuildError> {
+        let store = self.attempt.session.store();
+        let mut key = Hasher::new();
+        key.update(format!("started 1\0{references}\0{:?}\n", request.layout).as_bytes());
+        for (path, node) in tree.iter().filter(|(_, node)| node.origin != Origin::App) {
+            let what = match &node.kind {
+                Kind::Dir => "d".to_owned(),
+                Kind::Symlink(target) => format!("l{target}"),
+                Kind::File(content) => format!("f{}", content.digest()),
+            };
+            key.update(format!("{path}\0{what}\n").as_bytes());
+        }
+        let derived = store.derived("started", &key.finish());
+        let bytes = derived.bytes(64 << 20)?;
+        if let Some(found) = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            return Ok(found);
+        }
+        let found = started(tree, store, request)?;
+        derived.put_bytes(&serde_json::to_vec(&found).expect("paths"))?;
+        Ok(found)
     }
 
     fn narrow_request<'r>(

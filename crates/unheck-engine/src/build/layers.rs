@@ -374,15 +374,9 @@ impl Builder<'_> {
     ) -> Result<BTreeSet<TreePath>, BuildError> {
         let store = self.attempt.session.store();
         let mut key = Hasher::new();
-        key.update(format!("started 1\0{references}\0{:?}\n", request.layout).as_bytes());
-        for (path, node) in tree.iter().filter(|(_, node)| node.origin != Origin::App) {
-            let what = match &node.kind {
-                Kind::Dir => "d".to_owned(),
-                Kind::Symlink(target) => format!("l{target}"),
-                Kind::File(content) => format!("f{}", content.digest()),
-            };
-            key.update(format!("{path}\0{what}\n").as_bytes());
-        }
+        let unheck = env!("CARGO_PKG_VERSION");
+        key.update(format!("started {unheck}\0{references}\0{:?}\n", request.layout).as_bytes());
+        list(&mut key, tree, |node| node.origin != Origin::App);
         let derived = store.derived("started", &key.finish());
         let bytes = derived.bytes(64 << 20)?;
         if let Some(found) = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
@@ -411,7 +405,7 @@ impl Builder<'_> {
     }
 
     /// What of the app and the request decides which modules are reached; the same for an edit
-    /// that imports nothing else.
+    /// that imports nothing else. An app that did not change is not read again.
     pub(super) fn references(&self, layout: &Layout, part: &AppPart) -> Result<Digest, BuildError> {
         let level = self.attempt.request.trim;
         if level < TrimLevel::Imports && !self.attempt.request.bytecode.follows_start() {
@@ -420,15 +414,29 @@ impl Builder<'_> {
         let store = self.attempt.session.store();
         let mut tree = Tree::new();
         add_app(&mut tree, store, part, layout).map_err(Box::new)?;
-        let found = app_references(&tree, &PackReader::new(store), layout)?;
-        let found = serde_json::to_string(&found).expect("references are text and numbers");
+        let mut key = Hasher::new();
+        let version = crate::steps::imports::version();
+        let unheck = env!("CARGO_PKG_VERSION");
+        key.update(format!("references {unheck}\0{version}\0{layout:?}\n").as_bytes());
+        list(&mut key, &tree, |_| true);
+        let derived = store.derived("references", &key.finish());
+        let known = derived.bytes(1 << 10)?;
+        let known = known.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok());
+        let found: Digest = match known {
+            Some(found) => found,
+            None => {
+                let found = app_references(&tree, &PackReader::new(store), layout)?;
+                let found = serde_json::to_vec(&found).expect("references are text and numbers");
+                let found = Digest::of(&found);
+                derived.put_bytes(found.to_string().as_bytes())?;
+                found
+            }
+        };
         let request = self.attempt.request;
         let (entry, profile) = (self.attempt.entry, self.attempt.profile.to_text());
         let text = format!(
-            "{}\0{entry:?}\0{:?}\0{:?}\0{profile}\0{found}",
-            crate::steps::imports::version(),
-            request.keep,
-            request.leave_out
+            "{version}\0{entry:?}\0{:?}\0{:?}\0{profile}\0{found}",
+            request.keep, request.leave_out
         );
         Ok(Digest::of(text.as_bytes()))
     }
@@ -517,6 +525,18 @@ impl Builder<'_> {
         let platform = self.target.platform;
         let found = crate::check::require(session, project, &built.layers, platform);
         Ok(found.map_err(Box::new)?)
+    }
+}
+
+/// Adds what nodes are, by path, to what decides something.
+fn list(key: &mut Hasher, tree: &Tree, of: impl Fn(&Node) -> bool) {
+    for (path, node) in tree.iter().filter(|(_, node)| of(node)) {
+        let what = match &node.kind {
+            Kind::Dir => "d".to_owned(),
+            Kind::Symlink(target) => format!("l{target}"),
+            Kind::File(content) => format!("f{}", content.digest()),
+        };
+        key.update(format!("{path}\0{what}\n").as_bytes());
     }
 }
 

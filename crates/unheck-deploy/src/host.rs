@@ -6,7 +6,7 @@ use crate::audit::{By, Entry, Outcome};
 use crate::config::Target;
 use crate::error::{DeployError, HostError, HostFailure};
 use crate::remote::Session;
-use crate::status::{Rank, ReleaseInfo};
+use crate::status::{Rank, ReleaseInfo, next_order};
 use crate::transport::Transport;
 
 /// Hears what happens: the host, and what is done there now.
@@ -71,12 +71,8 @@ impl State {
 
     /// The place of the next deployment.
     pub(crate) fn next_order(&self) -> u64 {
-        let orders = self.ranked().into_iter().filter_map(|(rank, _)| rank);
-        orders
-            .map(|(order, _)| order)
-            .max()
-            .unwrap_or(0)
-            .saturating_add(1)
+        let ranks = self.ranked().into_iter().filter_map(|(rank, _)| rank);
+        next_order(ranks.map(|(order, _)| order))
     }
 }
 

@@ -47,6 +47,8 @@ pub use error::{DeployError, HostError, HostFailure, Kind, Refusal};
 pub use host::{Context, Say};
 pub use prune::{PruneReport, Pruned, newest, prune};
 pub use release::{ReleaseReport, Switched, Wanted, named, release};
-pub use status::{DeployedRelease, HostStatus, Rank, ReleaseInfo, StatusReport, status};
+pub use status::{
+    DeployedRelease, HostStatus, Rank, ReleaseInfo, StatusReport, next_order, status,
+};
 pub use transport::{Local, Ssh, SshOptions, Transport};
 pub use unit::{Units, units};

@@ -31,6 +31,11 @@ pub struct ReleaseInfo {
     pub order: u64,
 }
 
+/// The place of the next deployment after those at `orders`.
+pub fn next_order(orders: impl Iterator<Item = u64>) -> u64 {
+    orders.max().unwrap_or(0).saturating_add(1)
+}
+
 /// Where a release stands among the deployments of its target; what was deployed later is greater.
 pub type Rank = (u64, String);
 

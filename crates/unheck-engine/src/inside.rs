@@ -24,7 +24,7 @@ use crate::layout::APP_DIR;
 use crate::lock::{Lock, ReadLockError};
 use crate::platform::Platform;
 use crate::steps::left_out::{LeftOutList, is_left_out_list};
-use crate::steps::recorded_path;
+use crate::steps::{cached_source, recorded_path};
 use crate::tree::Origin;
 
 /// Where scanners and unheck find one control paragraph per Debian package.
@@ -477,18 +477,12 @@ fn by_place(path: &TreePath, owners: &BTreeMap<TreePath, Origin>) -> Origin {
     }
 }
 
-/// `a/b.py` of `a/__pycache__/b.cpython-313.pyc` (PEP 3147).
+/// The source of bytecode, which stands beside it (PEP 3147) or in its place.
 pub(crate) fn source_of_bytecode(path: &TreePath) -> Option<TreePath> {
-    let directory = path.parent()?;
-    let module = path.file_name().strip_suffix(".pyc")?.split('.').next()?;
-    let source = format!("{module}.py");
-    if directory.file_name() != "__pycache__" {
-        return directory.join(&source).ok();
-    }
-    match directory.parent() {
-        Some(above) => above.join(&source).ok(),
-        None => TreePath::new(&source).ok(),
-    }
+    cached_source(path).or_else(|| {
+        let module = path.file_name().strip_suffix(".pyc")?.split('.').next()?;
+        path.parent()?.join(&format!("{module}.py")).ok()
+    })
 }
 
 impl Inside {

@@ -16,7 +16,7 @@ use crate::assemble::PackReader;
 use crate::explain::{Class, Explain};
 use crate::lock::Target;
 use crate::roots::{Beside, RootsError, is_full};
-use crate::steps::Bytecode;
+use crate::steps::{Bytecode, cached_source};
 use crate::tree::{Kind, Node, Origin, Tree};
 
 /// Raised whenever the bytes of the same layer would differ.
@@ -179,7 +179,7 @@ pub fn plan<'t>(tree: &'t Tree, target: &Target, bytecode: Bytecode) -> Vec<Plan
         if matches!(node.kind, Kind::Dir) && !matches!(node.origin, Origin::Generated(_)) {
             continue;
         }
-        let start = bytecode == Bytecode::Start && is_cached_bytecode(path);
+        let start = bytecode == Bytecode::Start && cached_source(path).is_some();
         let name = match place(&node.origin) {
             name if start && name != LayerName::App => LayerName::Start,
             name => name,
@@ -205,14 +205,6 @@ pub fn plan<'t>(tree: &'t Tree, target: &Target, bytecode: Bytecode) -> Vec<Plan
             PlannedLayer { name, nodes }
         })
         .collect()
-}
-
-/// Whether a file is bytecode beside its source (PEP 3147).
-fn is_cached_bytecode(path: &TreePath) -> bool {
-    let cache = path
-        .parent()
-        .is_some_and(|above| above.file_name() == "__pycache__");
-    cache && path.as_str().ends_with(".pyc")
 }
 
 impl PlannedLayer<'_> {

@@ -131,15 +131,13 @@ pub(crate) fn with_debian(
     surroundings: &Surroundings,
     reporter: Arc<dyn Reporter>,
 ) -> Result<Session, Box<Failure>> {
-    let cache = Cache::find(common, surroundings)?;
-    let mut session = plain(&cache, common.offline, surroundings, reporter)?;
     let mirrors = Mirrors {
         debian: debian.mirror.clone(),
         security: debian.security_mirror.clone(),
         snapshot: debian.snapshot_mirror.clone(),
     };
-    session.mirror = Mirror::new(&mirrors, &crate::apt::mirrors(&surroundings.apt))?;
-    session.keyring = keyring(debian.keyring.as_deref())?;
+    let archive = (&mirrors, debian.keyring.as_deref());
+    let mut session = of_archive(common, archive, surroundings, reporter)?;
     session
         .allow_expired
         .clone_from(&debian.allow_expired_suite);
@@ -153,12 +151,23 @@ pub(crate) fn configured(
     surroundings: &Surroundings,
     reporter: Arc<dyn Reporter>,
 ) -> Result<Session, Box<Failure>> {
+    let config = &project.config;
+    let more = config.keyring.as_ref().map(|path| project.root.join(path));
+    let archive = (&config.mirrors, more.as_deref());
+    of_archive(common, archive, surroundings, reporter)
+}
+
+/// A session that asks these mirrors, else those of the host, and trusts the keys of a file besides its own.
+fn of_archive(
+    common: &Common,
+    (mirrors, more): (&Mirrors, Option<&Path>),
+    surroundings: &Surroundings,
+    reporter: Arc<dyn Reporter>,
+) -> Result<Session, Box<Failure>> {
     let cache = Cache::find(common, surroundings)?;
     let mut session = plain(&cache, common.offline, surroundings, reporter)?;
-    let config = &project.config;
-    session.mirror = Mirror::new(&config.mirrors, &crate::apt::mirrors(&surroundings.apt))?;
-    let more = config.keyring.as_ref().map(|path| project.root.join(path));
-    session.keyring = keyring(more.as_deref())?;
+    session.mirror = Mirror::new(mirrors, &crate::apt::mirrors(&surroundings.apt))?;
+    session.keyring = keyring(more)?;
     Ok(session)
 }
 

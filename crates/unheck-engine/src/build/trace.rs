@@ -19,8 +19,8 @@ use crate::input::{Entry, Project};
 use crate::layout::{APP_DIR, NONROOT};
 use crate::roots::from_layers;
 use crate::session::Session;
-use crate::steps::TrimLevel;
 use crate::steps::imports::profile::{PROFILE_FILE, Profile, untagged};
+use crate::steps::{TrimLevel, cached_source};
 use crate::verify::view::View;
 
 /// What is put on `PYTHONPATH`.
@@ -201,15 +201,9 @@ impl Notes {
     }
 }
 
-/// `p/m.py` of `p/__pycache__/m.cpython-313.pyc`.
+/// `p/m.py` of `p/__pycache__/m.cpython-313.pyc`, else the path itself.
 fn source_of(path: &TreePath) -> TreePath {
-    let place = || {
-        let cache = path.parent()?;
-        let stem = path.file_name().strip_suffix(".pyc")?.split('.').next()?;
-        (cache.file_name() == "__pycache__").then_some(())?;
-        cache.parent()?.join(&format!("{stem}.py")).ok()
-    };
-    place().unwrap_or_else(|| path.clone())
+    cached_source(path).unwrap_or_else(|| path.clone())
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ mod relocate;
 mod strip;
 mod trim;
 
-pub(crate) use bytecode::bytecode_of;
 pub use bytecode::{Bytecode, BytecodeError, BytecodeRequest, Compiled, bytecode};
+pub(crate) use bytecode::{bytecode_of, cached_source};
 pub use dedupe::{Linked, dedupe};
 pub use metadata::shorten_metadata;
 pub(crate) use record::recorded_path;

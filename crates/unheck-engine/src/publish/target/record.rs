@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use unheck_base::Digest;
-use unheck_deploy::{Entry, ReleaseInfo};
+use unheck_deploy::{Entry, ReleaseInfo, next_order};
 use unheck_oci::image::{Descriptor, MANIFEST, Manifest, canonical_json};
 use unheck_registry::referrers::{EMPTY, EMPTY_BYTES};
 use unheck_registry::{Blob, Document};
@@ -121,8 +121,7 @@ impl State {
 
     /// The place of the next deployment.
     pub(super) fn next_order(&self) -> u64 {
-        let orders = self.releases.values().map(|kept| kept.info.order);
-        orders.max().unwrap_or(0).saturating_add(1)
+        next_order(self.releases.values().map(|kept| kept.info.order))
     }
 
     /// The name of what has a digest; the digest itself where it has none.

@@ -20,7 +20,7 @@ use unheck_oci::image::LayerMediaType;
 use unheck_oci::layer_reader::{
     LayerEntry, Limits, NodeKind, ReadLayerError, ReadOptions, read_layer,
 };
-use unheck_store::{DerivedDir, ProduceError, Store, StoreError};
+use unheck_store::{DerivedDir, Store, StoreError};
 
 pub use address::{Address, CRATES_IO, replaced_index};
 pub use lockfile::{CrateProblem, LockedCrate, locked};
@@ -28,7 +28,7 @@ pub use lockfile::{CrateProblem, LockedCrate, locked};
 use super::root::files::{make_dir, write_file};
 use crate::explain::{Class, Explain};
 use crate::net::{Net, NetError, Want};
-use crate::pool::apart;
+use crate::pool::make_once;
 
 /// Kind of the derived directories, and part of their keys.
 const KIND: &str = "crates-1";
@@ -236,12 +236,8 @@ pub fn vendor(
             let wants = crates.iter().map(|one| want(address, one));
             net.fetch(wants.collect::<Result<_, _>>()?)
                 .map_err(CargoError::Net)?;
-            let _alone = derived.lock()?;
-            let filled = derived.dir_with(|directory| apart(|| fill(store, directory, crates)));
-            filled.map_err(|error| match error {
-                ProduceError::Store(source) => source.into(),
-                ProduceError::Produce(error) => error,
-            })?
+            let find = || Ok(derived.dir()?);
+            make_once(&derived, find, |directory| fill(store, directory, crates))?
         }
     };
     Ok(Vendored {

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use unheck_base::{Digest, Hasher};
-use unheck_store::{Derived, DerivedDir, Pack, ProduceError, StoreError};
+use unheck_store::{Derived, DerivedDir, Pack, StoreError};
 
 pub use choose::{Chain, ChooseError, install_set};
 pub use machine::{BINFMT, CannotRun, can_run};
@@ -38,7 +38,7 @@ use crate::explain::{Class, Explain};
 use crate::lock::{Archive, Interpreter};
 use crate::net::Want;
 use crate::platform::Platform;
-use crate::pool::apart;
+use crate::pool::make_once;
 use crate::session::Session;
 
 /// Kind of the derived directories, and part of their keys; raised whenever what is in them would
@@ -325,21 +325,12 @@ fn units(set: &RootSet, layered: bool) -> Vec<Unit<'_>> {
     parts.chain(single.chunks(1)).map(unit).collect()
 }
 
-/// Makes a directory once, also when several processes ask at one moment.
+/// Makes a directory once.
 fn make(
     derived: &Derived,
     write: impl FnOnce(&Path) -> Result<(), RootError> + Send,
 ) -> Result<DerivedDir, RootError> {
-    let _alone = derived.lock()?;
-    apart(|| {
-        if let Some(found) = fill::find(derived)? {
-            return Ok(found);
-        }
-        derived.dir_with(write).map_err(|error| match error {
-            ProduceError::Store(source) => source.into(),
-            ProduceError::Produce(error) => error,
-        })
-    })
+    make_once(derived, || fill::find(derived), write)
 }
 
 /// A package that is unpacked in the store.

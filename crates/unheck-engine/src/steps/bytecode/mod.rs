@@ -242,6 +242,12 @@ struct Module {
 /// # Errors
 /// [`BytecodeError`].
 pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compiled, BytecodeError> {
+    if request.mode == Bytecode::None {
+        return Ok(Compiled {
+            mode: Bytecode::None,
+            ..Compiled::default()
+        });
+    }
     let layout = Layout::of(&request.target.interpreter);
     let mut modules = modules(tree, &layout);
     if request.mode.follows_start() {
@@ -430,6 +436,20 @@ fn drop_sources(
 /// Whether a file may be missing because its bytecode ships in its place.
 pub(crate) fn bytecode_of(path: &TreePath) -> Option<TreePath> {
     path.as_str().ends_with(".py").then(|| beside_nothing(path))
+}
+
+/// `a/b.py` of `a/__pycache__/b.cpython-313.pyc` (PEP 3147); `None` for every other path.
+pub(crate) fn cached_source(path: &TreePath) -> Option<TreePath> {
+    let cache = path.parent()?;
+    let stem = path.file_name().strip_suffix(".pyc")?.split('.').next()?;
+    if cache.file_name() != "__pycache__" {
+        return None;
+    }
+    let source = format!("{stem}.py");
+    match cache.parent() {
+        Some(above) => above.join(&source).ok(),
+        None => TreePath::new(&source).ok(),
+    }
 }
 
 /// What decides the bytecode besides source and path.

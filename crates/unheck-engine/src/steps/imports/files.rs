@@ -9,7 +9,7 @@ use super::universe::{Universe, place};
 use super::walk::Reached;
 use super::{ASKED, NarrowRequest, left_out_with};
 use crate::close::is_library_name;
-use crate::steps::{Removed, TrimLevel};
+use crate::steps::{Removed, TrimLevel, cached_source};
 use crate::tree::{Content, Kind, Node, Origin, Tree};
 
 const MODULE: &str = "a module that no import path from the entry reaches";
@@ -68,9 +68,10 @@ impl Judge<'_> {
         if let Some(name) = universe.by_path.get(path) {
             return (!self.has(name)).then(|| self.gone(name));
         }
-        if let Some(name) = cached(path) {
+        if let Some(source) = cached_source(path) {
+            let name = source.file_name().trim_end_matches(".py");
             let package = universe.package_of(&path.parent()?);
-            let module = package.map_or(name.clone(), |package| format!("{package}.{name}"));
+            let module = package.map_or(name.to_owned(), |package| format!("{package}.{name}"));
             let reached = self.has(&module)
                 || name == "__init__" && package.is_some_and(|package| self.has(package));
             return (!reached).then(|| self.gone(&module));
@@ -116,12 +117,4 @@ impl Judge<'_> {
     fn has(&self, name: &str) -> bool {
         self.reached.graph.reached.contains_key(name)
     }
-}
-
-/// `m` of `__pycache__/m.cpython-313.pyc`.
-fn cached(path: &TreePath) -> Option<String> {
-    let parent = path.parent()?;
-    let name = path.file_name();
-    (parent.file_name() == "__pycache__" && name.ends_with(".pyc"))
-        .then(|| name.split('.').next().unwrap_or_default().to_owned())
 }

@@ -4,7 +4,9 @@
 //! Pure over a pack; the answer is kept in the store by the archive's digest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, Match};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use unheck_base::{Digest, TreePath};
@@ -12,7 +14,7 @@ use unheck_elf::Object;
 use unheck_store::{Pack, PackEntry, PackKind, Store};
 
 /// Raised whenever the answer for the same archive would differ.
-const SCAN_VERSION: u32 = 3;
+const SCAN_VERSION: u32 = 4;
 
 /// Longest Python file that is parsed; generated tables beyond it open no library.
 const MAX_SOURCE: u64 = 8 << 20;
@@ -36,6 +38,13 @@ pub struct ArchiveFacts {
     /// Stubs that are read when the program runs: of sources that call `lazy_loader.attach_stub`.
     #[serde(default)]
     pub stubs: BTreeSet<TreePath>,
+    /// Of the modules that keep an optional part of the standard library, those that source outside of test suites
+    /// imports or a compiled module names.
+    #[serde(default)]
+    pub optional: BTreeSet<String>,
+    /// The same, of test suites.
+    #[serde(default)]
+    pub suite_optional: BTreeSet<String>,
 }
 
 /// One place in Python source that opens a native library.
@@ -97,6 +106,8 @@ fn scan(pack: &Pack) -> Result<ArchiveFacts, ScanError> {
         facts.imports.append(&mut one.imports);
         facts.test_imports.append(&mut one.test_imports);
         facts.stubs.append(&mut one.stubs);
+        facts.optional.append(&mut one.optional);
+        facts.suite_optional.append(&mut one.suite_optional);
     }
     facts.native.sort();
     Ok(facts)
@@ -123,14 +134,33 @@ fn member(pack: &Pack, entry: &PackEntry) -> Result<ArchiveFacts, ScanError> {
     }
     let mut magic = [0; 4];
     std::io::Read::read_exact(&mut pack.read(offset, 4), &mut magic).map_err(read)?;
-    if unheck_elf::is_elf(&magic) {
+    let small = len <= MAX_SOURCE;
+    if small && entry.path.as_str().ends_with(".pyc") {
+        let bytes = pack.bytes(entry, MAX_SOURCE).map_err(read)?;
+        facts.optional.extend(named_in(&bytes));
+    } else if small && magic.starts_with(b"#!") {
+        let bytes = pack.bytes(entry, MAX_SOURCE).map_err(read)?;
+        scan_script(&entry.path, &bytes, &mut facts);
+    } else if unheck_elf::is_elf(&magic) {
         let bytes = pack.bytes(entry, MAX_OBJECT).map_err(read)?;
+        facts.optional.extend(named_in(&bytes));
         match Object::parse(&bytes) {
             Ok(object) => drop(facts.objects.insert(entry.path.clone(), object)),
             Err(error) => drop(facts.broken.insert(entry.path.clone(), error.to_string())),
         }
     }
     Ok(facts)
+}
+
+/// Adds what a program tells that begins with `#!`, where Python is to run it.
+pub(crate) fn scan_script(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
+    let first = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    if first.starts_with(b"#!") && contains(first, b"python") {
+        scan_source(path, bytes, facts);
+    }
 }
 
 /// Whether a path lies in a test suite: a directory or module called so.
@@ -140,6 +170,13 @@ pub fn is_test_path(path: &str) -> bool {
             part,
             "tests" | "test" | "testing" | "_tests" | "conftest.py"
         ) || part.starts_with("test_")
+    })
+}
+
+/// Whether a path lies in what trimming takes for a test suite, if it has tests at all.
+pub(crate) fn is_suite_path(path: &str) -> bool {
+    path.split('/').any(|part| {
+        matches!(part, "tests" | "test" | "_tests" | "conftest.py") || part.starts_with("test_")
     })
 }
 
@@ -163,6 +200,16 @@ const WATCHED: &[&str] = &[
 /// Adds what one Python file tells.
 pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
     if is_test_path(path.as_str()) {
+        let found = match is_suite_path(path.as_str()) {
+            true => &mut facts.suite_optional,
+            false => &mut facts.optional,
+        };
+        if imports_any(&OPTIONAL, bytes)
+            && let Ok(parsed) = unheck_pyapi::parse(bytes)
+        {
+            let imports = unheck_pyapi::imports(&parsed, "").into_iter();
+            found.extend(imports.filter_map(|import| optional(&import.module)));
+        }
         return;
     }
     // Most files cannot matter; a search for the words is far quicker than a parse.
@@ -173,7 +220,7 @@ pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
         let stub = format!("{}i", path.as_str());
         facts.stubs.extend(TreePath::new(&stub).ok());
     }
-    if !opens && !may_import_watched(bytes) {
+    if !opens && !imports_any(&WATCHED_WORDS, bytes) {
         return;
     }
     let Ok(parsed) = unheck_pyapi::parse(bytes) else {
@@ -201,6 +248,7 @@ pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
         .replace('/', ".");
     for import in unheck_pyapi::imports(&parsed, &package) {
         let top = import.module.split('.').next().unwrap_or_default();
+        facts.optional.extend(optional(top));
         if WATCHED.contains(&top) {
             facts.imports.insert(top.to_owned());
         }
@@ -217,28 +265,74 @@ pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
     }
 }
 
-/// Whether a line that can be part of an import holds a word that rules ask for: one that says so,
-/// or one of nothing but names, as inside the parentheses of `from package import (…)`.
-fn may_import_watched(bytes: &[u8]) -> bool {
+/// The modules of optional parts that a compiled module names.
+pub(crate) fn named_in(bytes: &[u8]) -> BTreeSet<String> {
+    let found = whole_words(&COMPILED, bytes);
+    let text = |found: Match| String::from_utf8_lossy(&bytes[found.range()]).into_owned();
+    found.map(text).collect()
+}
+
+/// The modules of optional parts that a word of a command names: `-m sqlite3`, `-c "import code"`.
+pub(crate) fn named_in_command(word: &str) -> BTreeSet<String> {
+    let found = whole_words(&OPTIONAL, word.as_bytes());
+    found.map(|found| word[found.range()].to_owned()).collect()
+}
+
+/// The module of an optional part that an import keeps.
+fn optional(module: &str) -> Option<String> {
+    let top = module.split('.').next().unwrap_or_default();
+    crate::steps::optional::keeps(top).map(str::to_owned)
+}
+
+/// Words that are looked for in source: whole, but for a leading underscore and `test`.
+static WATCHED_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let optional = crate::steps::optional::modules();
+    words(optional.chain(WATCHED.iter().copied()).chain(["test"]))
+});
+static OPTIONAL: LazyLock<AhoCorasick> = LazyLock::new(|| words(crate::steps::optional::modules()));
+static COMPILED: LazyLock<AhoCorasick> =
+    LazyLock::new(|| words(crate::steps::optional::compiled()));
+
+fn words(list: impl Iterator<Item = &'static str>) -> AhoCorasick {
+    AhoCorasick::new(list).expect("a few short words")
+}
+
+/// Where whole words stand in a text.
+fn whole_words<'a>(words: &'a AhoCorasick, bytes: &'a [u8]) -> impl Iterator<Item = Match> + 'a {
+    let is_letter = |at: Option<usize>| at.and_then(|at| bytes.get(at)).copied();
+    words.find_iter(bytes).filter(move |found| {
+        let before = is_letter(found.start().checked_sub(1));
+        let after = is_letter(Some(found.end()));
+        let whole = !before.is_some_and(|byte| byte.is_ascii_alphanumeric())
+            && !after.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        whole || &bytes[found.range()] == b"test"
+    })
+}
+
+/// Whether a line that can be part of an import holds one of the words: one that says so, or one of nothing but
+/// names, as inside the parentheses of `from package import (…)`.
+fn imports_any(words: &AhoCorasick, bytes: &[u8]) -> bool {
     let names_only = |line: &[u8]| {
         line.iter().all(|byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b',' | b' ' | b'(' | b')' | b'.')
         })
     };
-    // The quick way: no watched word anywhere, which holds for most files.
-    let watched = |text: &[u8]| {
-        contains(text, b"test") || WATCHED.iter().any(|word| contains(text, word.as_bytes()))
-    };
-    watched(bytes)
-        && bytes.split(|byte| *byte == b'\n').any(|line| {
-            let line = line.trim_ascii();
-            let import = line.starts_with(b"import ")
-                || line.starts_with(b"from ")
-                || contains(line, b"import_module")
-                || contains(line, b"__import__")
-                || names_only(line);
-            import && watched(line)
-        })
+    let mut read = 0;
+    whole_words(words, bytes).any(|found| {
+        // A line is looked at once, however many words it has.
+        if found.start() < read {
+            return false;
+        }
+        let start = memchr::memrchr(b'\n', &bytes[..found.start()]).map_or(0, |at| at + 1);
+        let end = memchr::memchr(b'\n', &bytes[found.end()..]);
+        read = end.map_or(bytes.len(), |at| found.end() + at);
+        let line = bytes[start..read].trim_ascii();
+        line.starts_with(b"import ")
+            || line.starts_with(b"from ")
+            || contains(line, b"import_module")
+            || contains(line, b"__import__")
+            || names_only(line)
+    })
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
@@ -288,6 +382,25 @@ mod tests {
                 .test_imports
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn compiled_modules_and_scripts_tell_what_they_name() {
+        let named = |bytes: &[u8]| named_in(bytes).into_iter().collect::<Vec<_>>();
+        assert_eq!(named(b"\0sqlite3\0_curses\0"), ["curses", "sqlite3"]);
+        assert!(named(b"\0sqlite3_open\0xsqlite3\0code\0").is_empty());
+        let command = named_in_command("import code, sqlite3; code.interact()");
+        assert_eq!(command.into_iter().collect::<Vec<_>>(), ["code", "sqlite3"]);
+        let mut facts = ArchiveFacts::default();
+        let path = TreePath::new("bin/run").expect("path");
+        scan_script(&path, b"#!/bin/sh\nimport sqlite3\n", &mut facts);
+        assert!(facts.optional.is_empty());
+        scan_script(
+            &path,
+            b"#!/usr/bin/env python3\nimport sqlite3\n",
+            &mut facts,
+        );
+        assert!(facts.optional.contains("sqlite3"));
     }
 
     #[test]

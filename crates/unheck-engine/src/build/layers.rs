@@ -16,7 +16,7 @@ use crate::layers::{
 use crate::layout::{APP_DIR, Layout};
 use crate::lock::Target;
 use crate::locker::app_facts;
-use crate::scan::scan_pack;
+use crate::scan::{named_in_command, scan_pack};
 use crate::sdist::app_wheel;
 use crate::steps::imports::{
     CythonSources, NarrowError, NarrowRequest, app_references, finder, narrow, started,
@@ -24,7 +24,7 @@ use crate::steps::imports::{
 use crate::steps::left_out::{LEFT_OUT_PATH, short_list};
 use crate::steps::{
     Bytecode, BytecodeRequest, Linked, Removed, Shortened, TrimFacts, TrimLevel, bytecode, dedupe,
-    relocated_sizes, rewrite_checksums, rewrite_records, shorten_metadata, strip, trim,
+    optional, relocated_sizes, rewrite_checksums, rewrite_records, shorten_metadata, strip, trim,
 };
 use crate::tree::{Content, Kind, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
@@ -199,6 +199,10 @@ impl Builder<'_> {
     pub(super) fn app_facts(&self) -> TrimFacts {
         let mut facts = TrimFacts::default();
         facts.add(app_facts(self.attempt.app));
+        if let Entry::Command(words) = self.attempt.entry {
+            let named = words.iter().flat_map(|word| named_in_command(word));
+            facts.imports.extend(named);
+        }
         for module in &self.attempt.request.keep {
             facts.keep(module);
         }
@@ -208,7 +212,7 @@ impl Builder<'_> {
     /// What decides the layers below the app's.
     fn key(&self, facts: &TrimFacts, references: &Digest) -> Digest {
         let text = format!(
-            "layers 9\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
+            "layers 10\0{}\0{}\0{}\0{}\0{}\0{facts:?}\0{references}\0{}",
             env!("CARGO_PKG_VERSION"),
             self.target.platform,
             self.attempt.request.trim,
@@ -327,6 +331,11 @@ impl Builder<'_> {
             false => CythonSources::default(),
         };
         let mut removed = trim(&mut tree, layout, level, &facts);
+        if level == TrimLevel::Safe {
+            let by_hand = self.attempt.project.config.debs.as_slice();
+            let parts = optional::leave_out(&mut tree, store, self.target, (&facts, by_hand))?;
+            removed.extend(parts);
+        }
         let (mut findings, mut left_out) = (Vec::new(), String::new());
         if level >= TrimLevel::Imports {
             let narrowed = narrow(&mut tree, store, &self.narrow_request(layout, &cython))?;

@@ -318,6 +318,14 @@ pub struct Deb {
     pub files: BTreeMap<TreePath, String>,
 }
 
+impl Deb {
+    /// Whether a file of it is there because an object needs it, and not for a rule or for the whole package.
+    pub fn is_by_need(&self, path: &TreePath) -> bool {
+        let reason = self.files.get(path).map_or("", String::as_str);
+        reason.contains(" <- ") || reason.starts_with("target of ")
+    }
+}
+
 impl Lock {
     /// The target of a platform.
     pub fn target(&self, platform: Platform) -> Option<&Target> {

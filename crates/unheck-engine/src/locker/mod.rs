@@ -162,7 +162,8 @@ fn scan_app(app: &AppFiles) -> ArchiveFacts {
     let mut facts = ArchiveFacts::default();
     for file in &app.files {
         let name = file.path.file_name();
-        if !(name.ends_with(".py") || crate::close::is_library_name(name)) {
+        let script = !name.contains('.');
+        if !(name.ends_with(".py") || script || crate::close::is_library_name(name)) {
             continue;
         }
         let Ok(bytes) = fs_err::read(&file.source) else {
@@ -170,8 +171,11 @@ fn scan_app(app: &AppFiles) -> ArchiveFacts {
         };
         if name.ends_with(".py") {
             crate::scan::scan_source(&file.path, &bytes, &mut facts);
+        } else if script {
+            crate::scan::scan_script(&file.path, &bytes, &mut facts);
         } else if let Ok(object) = unheck_elf::Object::parse(&bytes) {
             facts.objects.insert(file.path.clone(), object);
+            facts.optional.extend(crate::scan::named_in(&bytes));
         }
     }
     facts

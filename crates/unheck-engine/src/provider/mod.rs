@@ -311,6 +311,8 @@ pub fn facts(store: &Store, interpreter: &Interpreter) -> Result<ArchiveFacts, P
     // Its own sources import nothing that would keep parts of it, and open nothing by name.
     facts.native.clear();
     facts.imports.clear();
+    facts.optional.clear();
+    facts.suite_optional.clear();
     facts.test_imports.clear();
     if !needs_libpython(&facts) {
         facts.objects.retain(|path, _| !is_libpython(path));

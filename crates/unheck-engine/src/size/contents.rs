@@ -9,9 +9,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use unheck_base::{Digest, Hasher, TreePath};
+use unheck_elf::Object;
 use unheck_oci::image::Descriptor;
 use unheck_oci::layer_reader::{LayerEntry, Limits, NodeKind, ReadOptions, read_layer};
 use unheck_oci::open::{Opened, OpenedImage, open};
@@ -19,8 +21,9 @@ use unheck_oci::open::{Opened, OpenedImage, open};
 use super::kind::Head;
 use crate::inside::{Inside, InsideError, layer_media_type};
 use crate::layout::{APP_DIR, Layout};
-use crate::scan::{ArchiveFacts, scan_source};
+use crate::scan::{ArchiveFacts, named_in, scan_source};
 use crate::steps::TrimFacts;
+use crate::steps::imports::Objects;
 use crate::tree::Origin;
 
 /// The level of unheck's own layers, see [`crate::write::Compression`].
@@ -38,6 +41,8 @@ pub(super) struct Contents {
     pub(super) layers: Vec<BTreeMap<TreePath, Content>>,
     /// What shipped source imports, of what might be left out.
     pub(super) facts: TrimFacts,
+    /// Its ELF objects.
+    pub(super) objects: Objects,
 }
 
 /// What the bytes of one file tell.
@@ -108,14 +113,22 @@ fn image_contents(
         })
         .collect::<Result<Vec<_>, InsideError>>()?;
     let mut facts = TrimFacts::default();
+    let mut objects = BTreeMap::new();
     let layers = layers
         .into_iter()
         .map(|(files, found)| {
             facts.add(&found);
+            let found = found.objects.into_iter();
+            objects.extend(found.map(|(path, object)| (path, Arc::new(object))));
             files
         })
         .collect();
-    Ok(Contents { layers, facts })
+    let objects = Objects::read(objects);
+    Ok(Contents {
+        layers,
+        facts,
+        objects,
+    })
 }
 
 /// Weights scaled to whole bytes that add up to `blob`.
@@ -212,7 +225,7 @@ impl Reading<'_> {
         ),
     ) -> std::io::Result<()> {
         let source = self.source(&entry.path).filter(|_| len <= MAX_SOURCE);
-        let strips = self.strips(entry) && len <= MAX_OBJECT;
+        let object = len <= MAX_OBJECT && self.layout.is_some();
         let mut hasher = self.compare.then(Hasher::new);
         let mut kept = Vec::new();
         let mut buffer = vec![0; 1 << 16];
@@ -227,7 +240,7 @@ impl Reading<'_> {
                 content.head = Head::of(bytes);
                 first = false;
             }
-            if source.is_some() || (strips && content.head == Head::Elf) {
+            if source.is_some() || (object && content.head == Head::Elf) {
                 kept.extend_from_slice(bytes);
             }
             if let Some(hasher) = &mut hasher {
@@ -238,12 +251,26 @@ impl Reading<'_> {
         content.digest = hasher.map(Hasher::finish);
         if let Some(inner) = source {
             scan_source(&inner, &kept, &mut self.facts);
-        } else if !kept.is_empty()
-            && let Ok(Some(stripped)) = unheck_elf::strip_unneeded(&kept)
-        {
-            content.strippable = (kept.len() - stripped.len()) as u64;
+        } else if !kept.is_empty() {
+            self.object(entry, &kept, content);
         }
         Ok(())
+    }
+
+    /// What strip would save of an object, what it needs and, of those that are not the system's, what it names.
+    fn object(&mut self, entry: &LayerEntry, bytes: &[u8], content: &mut Content) {
+        if self.strips(entry)
+            && let Ok(Some(stripped)) = unheck_elf::strip_unneeded(bytes)
+        {
+            content.strippable = (bytes.len() - stripped.len()) as u64;
+        }
+        let origin = self.inside.files.get(&entry.path).map(|file| &file.origin);
+        if matches!(origin, Some(Origin::Distribution(_) | Origin::App)) {
+            self.facts.optional.extend(named_in(bytes));
+        }
+        if let Ok(object) = Object::parse(bytes) {
+            self.facts.objects.insert(entry.path.clone(), object);
+        }
     }
 
     /// The path of shipped Python source below the directory that it is imported from.

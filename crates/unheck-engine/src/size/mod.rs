@@ -22,6 +22,7 @@ use crate::explain::{Class, Explain};
 use crate::inside::{Inside, InsideError, look};
 use crate::layout::Layout;
 use crate::steps::TrimFacts;
+use crate::steps::imports::Objects;
 
 pub use against::{Changed, OriginChange, Sum, Update, UpdateLayer};
 pub use kind::FileKind;
@@ -121,8 +122,8 @@ struct Part {
     inside: Inside,
     estimate: Estimate,
     sized: BTreeMap<TreePath, FileSize>,
-    /// What shipped source imports, where the bytes could be read.
-    facts: Option<TrimFacts>,
+    /// What shipped source imports, and its objects, where the bytes could be read.
+    facts: Option<(TrimFacts, Objects)>,
 }
 
 /// What is known of one file besides what [`Inside`] says.
@@ -248,7 +249,7 @@ impl Part {
             } else {
                 Estimate::Proportional
             },
-            facts: contents.map(|contents| contents.facts),
+            facts: contents.map(|contents| (contents.facts, contents.objects)),
             inside,
             sized,
         }

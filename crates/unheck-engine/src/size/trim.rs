@@ -15,7 +15,7 @@ use super::kind::FileKind;
 use crate::inside::source_of_bytecode;
 use crate::layout::Layout;
 use crate::scan::is_test_path;
-use crate::steps::{Removed, TrimLevel, trim};
+use crate::steps::{Removed, TrimLevel, optional, trim};
 use crate::tree::{Content, Node, Tree};
 
 /// Words by which levels are asked for, the weakest first; those that this unheck knows count.
@@ -83,7 +83,7 @@ fn view(part: &Part, layout: &Layout, level: TrimLevel) -> TrimView {
         parts: Vec::new(),
     };
     let known = part.facts.as_ref().filter(|_| level <= TrimLevel::Safe);
-    let Some(facts) = known else {
+    let Some((facts, objects)) = known else {
         let why = if part.facts.is_none() {
             "the files of this form are not read for it"
         } else {
@@ -95,7 +95,15 @@ fn view(part: &Part, layout: &Layout, level: TrimLevel) -> TrimView {
         return view;
     };
     let mut tree = tree(part);
-    let removed = trim(&mut tree, layout, level, facts);
+    let mut removed = trim(&mut tree, layout, level, facts);
+    let lock = part.inside.lock.as_ref();
+    let platform = part.inside.platform.parse().ok();
+    if let Some(target) = lock
+        .zip(platform)
+        .and_then(|(lock, platform)| lock.target(platform))
+    {
+        removed.extend(optional::idle(&tree, objects, target, (facts, &[])));
+    }
     let mut parts: BTreeMap<String, Gone> = BTreeMap::new();
     for one in &removed {
         let gone = parts.entry(one.reason.to_string()).or_default();

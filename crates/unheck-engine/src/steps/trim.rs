@@ -7,7 +7,7 @@ use unheck_base::TreePath;
 
 use super::rewrite_records;
 use crate::layout::Layout;
-use crate::scan::ArchiveFacts;
+use crate::scan::{ArchiveFacts, is_suite_path};
 use crate::tree::{Kind, Origin, Tree};
 
 /// How much is left out.
@@ -63,14 +63,32 @@ pub struct TrimFacts {
     pub stubs: BTreeSet<TreePath>,
     /// Distributions that the project itself asks for.
     pub requested: BTreeSet<String>,
+    /// Native libraries that source opens by name.
+    pub libraries: BTreeSet<String>,
+    /// What test suites import of the modules that keep an optional part of the standard library.
+    pub suite_optional: BTreeSet<String>,
 }
 
 impl TrimFacts {
     /// Takes the facts of one archive in.
     pub fn add(&mut self, facts: &ArchiveFacts) {
         self.imports.extend(facts.imports.iter().cloned());
+        self.imports.extend(facts.optional.iter().cloned());
         self.test_imports.extend(facts.test_imports.iter().cloned());
+        self.suite_optional
+            .extend(facts.suite_optional.iter().cloned());
+        let opened = facts.native.iter().flat_map(|one| &one.names);
+        self.libraries.extend(opened.cloned());
         self.stubs.extend(facts.stubs.iter().cloned());
+    }
+
+    /// Whether anything imports this module; by a test suite only where any suite ships.
+    pub(super) fn asks_for(&self, module: &str) -> bool {
+        let suites_ship = || {
+            let mut tests = self.test_imports.iter();
+            tests.any(|test| is_suite_path(&test.replace('.', "/")))
+        };
+        self.imports.contains(module) || (self.suite_optional.contains(module) && suites_ship())
     }
 
     /// Takes in that a module is to stay whatever imports it.
@@ -187,6 +205,9 @@ const DOCUMENTATION: &str = "documentation or headers";
 pub(super) fn is_kept_by_module(reason: &str) -> Option<bool> {
     if [INSTALLER, SUITE, TEST_EXTENSION].contains(&reason) {
         return Some(true);
+    }
+    if let Some(kept) = super::optional::is_kept_by_module(reason) {
+        return Some(kept);
     }
     if let Some((_, module, _)) = STDLIB.iter().find(|(_, _, why)| *why == reason) {
         return Some(!module.is_empty());

@@ -24,7 +24,7 @@ use crate::platform::Platform;
 use crate::roots::from_image;
 use crate::session::Session;
 use crate::steps::imports::finder::LIST;
-use crate::steps::left_out::LeftOutList;
+use crate::steps::left_out::{LEFT_OUT_PATH, LeftOutList};
 use crate::steps::{bytecode_of, may_be_left_out};
 
 /// Longest lock that is read.
@@ -290,7 +290,7 @@ fn contents(
         .collect();
     findings.extend(locked_distributions(lock, target, distributions));
     let layout = Layout::of(&target.interpreter);
-    let left_out = left_out(view, &layout);
+    let left_out = LeftOutPaths::of(view, &layout);
     findings.extend(
         target
             .debs
@@ -372,13 +372,26 @@ fn locked_distributions(lock: &Lock, target: &Target, distributions: &[Installed
     findings
 }
 
-/// The files that trimming left out, as the image itself lists them; they count as missing all the
-/// same where they are there.
-fn left_out(view: &View, layout: &Layout) -> BTreeSet<TreePath> {
-    let list = layout.site.join(LIST).expect("a constant name");
-    let bytes = view.read(&list, MAX_LOCK).unwrap_or_default();
-    let rows = LeftOutList::read(&String::from_utf8_lossy(&bytes)).entries;
-    rows.into_iter().map(|one| one.path).collect()
+/// What trimming left out, as the image itself lists it; it counts as missing all the same where it is there.
+struct LeftOutPaths(BTreeSet<TreePath>);
+
+impl LeftOutPaths {
+    fn of(view: &View, layout: &Layout) -> Self {
+        let lists = [
+            layout.site.join(LIST).expect("a constant name"),
+            TreePath::new(LEFT_OUT_PATH).expect("a constant path"),
+        ];
+        let texts = lists
+            .iter()
+            .filter_map(|list| view.read(list, MAX_LOCK).ok());
+        let read = |text: Vec<u8>| LeftOutList::read(&String::from_utf8_lossy(&text)).entries;
+        Self(texts.flat_map(read).map(|one| one.path).collect())
+    }
+
+    /// Whether a path is listed, or a directory above it of which nothing is left.
+    fn has(&self, path: &TreePath) -> bool {
+        self.0.contains(path) || path.ancestors().any(|above| self.0.contains(&above))
+    }
 }
 
 /// A Debian package is there at its version, with every file that the lock names but those that
@@ -386,7 +399,7 @@ fn left_out(view: &View, layout: &Layout) -> BTreeSet<TreePath> {
 fn package(
     view: &View,
     deb: &crate::lock::Deb,
-    (layout, left_out): (&Layout, &BTreeSet<TreePath>),
+    (layout, left_out): (&Layout, &LeftOutPaths),
 ) -> Vec<Finding> {
     let new = |evidence: String| {
         Finding::new(Severity::Error, "lock-differs", deb.name.clone(), evidence)
@@ -394,7 +407,7 @@ fn package(
     let mut findings = Vec::new();
     let path = TreePath::new(&format!("var/lib/dpkg/status.d/{}", deb.name));
     let path = path.ok();
-    if path.as_ref().is_some_and(|path| left_out.contains(path)) {
+    if path.as_ref().is_some_and(|path| left_out.has(path)) {
         return findings;
     }
     let control = path
@@ -417,7 +430,7 @@ fn package(
         |path: &TreePath| bytecode_of(path).is_some_and(|path| view.get(&path).is_some());
     let elsewhere = |path: &TreePath| {
         may_be_left_out(path, layout)
-            || left_out.contains(path)
+            || left_out.has(path)
             || (bundled && is_certificate(path))
             || compiled(path)
     };

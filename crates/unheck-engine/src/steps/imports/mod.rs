@@ -16,7 +16,7 @@ mod rules;
 #[cfg(test)]
 mod started_tests;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod universe;
 mod walk;
 
@@ -35,7 +35,8 @@ use crate::lock::Target;
 use crate::tree::Tree;
 
 pub use cython::CythonSources;
-use objects::Objects;
+pub(super) use native::database;
+pub(crate) use objects::Objects;
 use profile::Profile;
 use universe::Universe;
 use walk::Walk;

@@ -17,6 +17,7 @@ use crate::assemble::PackReader;
 use crate::close::is_library_name;
 use crate::debian::{is_licence, usrmerge};
 use crate::lock::{Deb, Target};
+use crate::steps::loads::Loads;
 use crate::steps::{Removed, TrimLevel};
 use crate::tree::{Content, Kind, Node, Origin, Tree};
 
@@ -37,9 +38,8 @@ pub(super) fn unneeded(
     request: &NarrowRequest<'_>,
     (graph, objects): (&Graph<'_>, &Objects),
 ) -> Result<Vec<Removed>, NarrowError> {
-    let mut closure = Closure::new(tree, request, (graph, objects));
-    closure.run();
-    let kept = closure.kept.clone();
+    let candidates = Candidates::new(request, graph);
+    let kept = candidates.kept(tree, objects);
     let mut removed = Vec::new();
     let mut remove = |path: &TreePath, node: &Node, reason: &'static str| {
         removed.push(Removed {
@@ -50,7 +50,7 @@ pub(super) fn unneeded(
         });
     };
     for (path, node) in tree.iter() {
-        if closure.is_candidate(path, node) && !kept.contains(path) {
+        if candidates.has(path, node) && !kept.contains(path) {
             remove(path, node, LIBRARY);
         }
     }
@@ -68,7 +68,7 @@ pub(super) fn unneeded(
         }
         for (path, node) in tree.iter() {
             let system = matches!(node.origin, Origin::Deb(_)) && !matches!(node.kind, Kind::Dir);
-            if system && rule.is_of(path) && !closure.is_candidate(path, node) {
+            if system && rule.is_of(path) && !candidates.has(path, node) {
                 remove(path, node, &rule.reason);
             }
         }
@@ -93,55 +93,30 @@ pub(super) fn unneeded(
     Ok(removed)
 }
 
-/// Which objects are needed by what is left.
-struct Closure<'a> {
-    tree: &'a Tree,
-    graph: &'a Graph<'a>,
-    objects: &'a Objects,
+/// Which files are libraries that stay only when something needs them.
+struct Candidates<'a> {
     request: &'a NarrowRequest<'a>,
-    /// Every file by its name.
-    names: BTreeMap<&'a str, Vec<&'a TreePath>>,
+    graph: &'a Graph<'a>,
     debs: BTreeMap<&'a str, &'a Deb>,
-    kept: BTreeSet<TreePath>,
-    queue: Vec<TreePath>,
 }
 
-impl<'a> Closure<'a> {
-    fn new(
-        tree: &'a Tree,
-        request: &'a NarrowRequest<'a>,
-        (graph, objects): (&'a Graph<'a>, &'a Objects),
-    ) -> Self {
-        let mut names: BTreeMap<&str, Vec<&TreePath>> = BTreeMap::new();
-        for (path, node) in tree.iter() {
-            if !matches!(node.kind, Kind::Dir) && is_library_name(path.file_name()) {
-                names.entry(path.file_name()).or_default().push(path);
-            }
-        }
+impl<'a> Candidates<'a> {
+    fn new(request: &'a NarrowRequest<'a>, graph: &'a Graph<'a>) -> Self {
         let debs = request.target.debs.iter();
         Self {
-            tree,
-            graph,
-            objects,
             request,
-            names,
+            graph,
             debs: debs.map(|deb| (deb.name.as_str(), deb)).collect(),
-            kept: BTreeSet::new(),
-            queue: Vec::new(),
         }
     }
 
-    /// Whether a file is a library that is kept only when something needs it.
-    fn is_candidate(&self, path: &TreePath, node: &Node) -> bool {
+    fn has(&self, path: &TreePath, node: &Node) -> bool {
         if matches!(node.kind, Kind::Dir) || !is_library_name(path.file_name()) {
             return false;
         }
         match &node.origin {
             Origin::Deb(name) => self.debs.get(name.as_str()).is_some_and(|deb| {
-                deb.files.get(path).is_some_and(|reason| {
-                    let by_need = reason.contains(" <- ") || reason.starts_with("target of ");
-                    by_need && !path.as_str().contains("/ossl-modules/")
-                })
+                deb.is_by_need(path) && !path.as_str().contains("/ossl-modules/")
             }),
             Origin::Interpreter => {
                 let inner = self.request.layout.stdlib.parent();
@@ -158,95 +133,18 @@ impl<'a> Closure<'a> {
         }
     }
 
-    fn run(&mut self) {
-        let first: Vec<TreePath> = self
-            .objects
-            .iter()
-            .filter(|(path, _)| {
-                // A plug-in of OpenSSL's is no reason to have OpenSSL.
-                let by_rule = rules::all().file.iter().any(|rule| rule.is_of(path));
-                let node = self.tree.get(path);
-                !by_rule && node.is_some_and(|node| !self.is_candidate(path, node))
-            })
-            .map(|(path, _)| path.clone())
-            .collect();
-        self.queue.extend(first);
-        for name in &self.graph.libraries {
-            self.by_source(name);
-        }
-        let mut seen = BTreeSet::new();
-        while let Some(path) = self.queue.pop() {
-            if !seen.insert(path.clone()) {
-                continue;
-            }
-            let Some(object) = self.objects.get(&path) else {
-                continue;
-            };
-            let notes = object
-                .dlopen_notes
-                .iter()
-                .filter(|note| note.priority != unheck_elf::Priority::Suggested);
-            let interp = object.interp.as_deref();
-            let interp = interp.and_then(|path| path.rsplit('/').next());
-            let names: Vec<String> = object
-                .needed
-                .iter()
-                .chain(notes.flat_map(|note| &note.sonames))
-                .cloned()
-                .chain(interp.map(str::to_owned))
-                .collect();
-            for name in names {
-                self.need(&name);
-            }
-        }
-    }
-
-    /// Keeps every file of a name, and what links of that name lead to.
-    fn need(&mut self, name: &str) {
-        for path in self.names.get(name).cloned().unwrap_or_default() {
-            self.keep(path);
-        }
-    }
-
-    fn keep(&mut self, path: &TreePath) {
-        let mut at = path.clone();
-        for _ in 0..8 {
-            if self.kept.insert(at.clone()) {
-                self.queue.push(at.clone());
-            }
-            match self.tree.get(&at).map(|node| &node.kind) {
-                Some(Kind::Symlink(target)) => match at.resolve_link(target) {
-                    Some(next) => at = usrmerge(&next),
-                    None => return,
-                },
-                _ => return,
-            }
-        }
-    }
-
-    /// Keeps the libraries that a name in source can mean: `libx.so.1`, `x`, `libx`.
-    fn by_source(&mut self, name: &str) {
-        let file = name.rsplit('/').next().unwrap_or(name);
-        let bare = file.split(".so").next().unwrap_or(file);
-        let stem = if bare.starts_with("lib") {
-            bare.to_owned()
-        } else {
-            format!("lib{bare}")
+    /// The libraries that what is left asks for.
+    fn kept(&self, tree: &Tree, objects: &Objects) -> BTreeSet<TreePath> {
+        // A plug-in of OpenSSL's is no reason to have OpenSSL.
+        let by_rule = |path: &TreePath| rules::all().file.iter().any(|rule| rule.is_of(path));
+        let stays = |path: &TreePath| {
+            let node = tree.get(path);
+            !by_rule(path) && node.is_some_and(|node| !self.has(path, node))
         };
-        let of_stem = |found: &str| {
-            found
-                .strip_prefix(stem.as_str())
-                .is_some_and(|rest| rest.starts_with(".so"))
-        };
-        let found: Vec<&TreePath> = self
-            .names
-            .iter()
-            .filter(|(found, _)| **found == file || of_stem(found))
-            .flat_map(|(_, paths)| paths.clone())
-            .collect();
-        for path in found {
-            self.keep(path);
-        }
+        let objects_left = objects.iter().map(|(path, _)| path);
+        let from = objects_left.filter(|path| stays(path)).cloned().collect();
+        let opened = self.graph.libraries.iter().map(String::as_str);
+        Loads::new(tree, objects).reached(from, opened)
     }
 }
 
@@ -338,7 +236,7 @@ fn data_packages(tree: &Tree, target: &Target, kept: &BTreeSet<TreePath>) -> Vec
 
 /// Makes the package database say what ships: packages without a file go, checksums of files that
 /// are gone too.
-pub(super) fn database(tree: &mut Tree, target: &Target) -> Vec<Removed> {
+pub(in crate::steps) fn database(tree: &mut Tree, target: &Target) -> Vec<Removed> {
     let mut removed = Vec::new();
     for deb in &target.debs {
         let origin = Origin::Deb(deb.name.clone());

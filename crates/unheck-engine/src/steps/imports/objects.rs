@@ -25,11 +25,11 @@ const SHORT: usize = 5;
 
 /// The objects of a tree by path.
 #[derive(Debug, Default)]
-pub(super) struct Objects(BTreeMap<TreePath, Arc<Object>>);
+pub(crate) struct Objects(BTreeMap<TreePath, Arc<Object>>);
 
 impl Objects {
     /// Reads every object of the tree; what is known of it is kept in the store.
-    pub(super) fn of(tree: &Tree, store: &Store) -> Result<Self, NarrowError> {
+    pub(in crate::steps) fn of(tree: &Tree, store: &Store) -> Result<Self, NarrowError> {
         let reader = PackReader::new(store);
         let candidates: Vec<(&TreePath, &Content)> = tree
             .iter()
@@ -54,20 +54,25 @@ impl Objects {
         ))
     }
 
+    /// Objects that were read elsewhere.
+    pub(crate) fn read(objects: BTreeMap<TreePath, Arc<Object>>) -> Self {
+        Self(objects)
+    }
+
     /// Whether a file says that it is a Python module.
-    pub(super) fn is_module(&self, path: &TreePath) -> bool {
+    pub(in crate::steps) fn is_module(&self, path: &TreePath) -> bool {
         self.0
             .get(path)
             .is_some_and(|object| object.python_module.is_some())
     }
 
     /// The object at a path.
-    pub(super) fn get(&self, path: &TreePath) -> Option<&Object> {
+    pub(in crate::steps) fn get(&self, path: &TreePath) -> Option<&Object> {
         self.0.get(path).map(Arc::as_ref)
     }
 
     /// Every object.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&TreePath, &Object)> {
+    pub(in crate::steps) fn iter(&self) -> impl Iterator<Item = (&TreePath, &Object)> {
         self.0.iter().map(|(path, object)| (path, object.as_ref()))
     }
 }

@@ -22,11 +22,11 @@ const SITE: &str = "usr/local/lib/python3.13/dist-packages";
 const STDLIB: &str = "usr/lib/python3.13";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
-pub(super) fn path(text: &str) -> TreePath {
+pub(in crate::steps) fn path(text: &str) -> TreePath {
     TreePath::new(text).expect(text)
 }
 
-fn elf(soname: &str, needed: &[&str]) -> Vec<u8> {
+pub(in crate::steps) fn elf(soname: &str, needed: &[&str]) -> Vec<u8> {
     let builder = unheck_testkit::ElfBuilder::new(unheck_testkit::elf::Machine::X86_64);
     let builder = builder.soname(soname);
     let needed = needed.iter();
@@ -36,19 +36,19 @@ fn elf(soname: &str, needed: &[&str]) -> Vec<u8> {
 }
 
 /// A tree with an app, and how it is narrowed.
-pub(super) struct Kit {
+pub(in crate::steps) struct Kit {
     tree: Tree,
     target: Target,
     entry: Entry,
     level: TrimLevel,
-    pub(super) keep: BTreeSet<String>,
-    pub(super) leave_out: BTreeSet<String>,
+    pub(in crate::steps) keep: BTreeSet<String>,
+    pub(in crate::steps) leave_out: BTreeSet<String>,
     profile: Profile,
 }
 
 impl Kit {
     /// An app of one file.
-    pub(super) fn app(source: &str) -> Self {
+    pub(in crate::steps) fn app(source: &str) -> Self {
         let interpreter = Interpreter::debian("3.13.5", "2.41");
         let target = Target {
             platform: Platform::LinuxAmd64,
@@ -72,26 +72,37 @@ impl Kit {
         kit.file("app/main.py", Origin::App, source)
     }
 
-    fn file(mut self, at: &str, origin: Origin, text: impl Into<Vec<u8>>) -> Self {
+    pub(in crate::steps) fn file(
+        mut self,
+        at: &str,
+        origin: Origin,
+        text: impl Into<Vec<u8>>,
+    ) -> Self {
         let node = Node::file(origin, Content::inline(text));
         self.tree.insert(path(at), node).expect("insert");
         self
     }
 
     /// A file of the distribution `d`.
-    pub(super) fn site(self, at: &str, text: impl Into<Vec<u8>>) -> Self {
+    pub(in crate::steps) fn site(self, at: &str, text: impl Into<Vec<u8>>) -> Self {
         let origin = Origin::Distribution("d".to_owned());
         self.file(&format!("{SITE}/{at}"), origin, text)
     }
 
     /// A file of the standard library.
-    pub(super) fn stdlib(self, at: &str, text: impl Into<Vec<u8>>) -> Self {
+    pub(in crate::steps) fn stdlib(self, at: &str, text: impl Into<Vec<u8>>) -> Self {
         let origin = Origin::Deb("libpython3.13-stdlib".to_owned());
         self.file(&format!("{STDLIB}/{at}"), origin, text)
     }
 
     /// A file of a Debian package with its reason.
-    fn deb(mut self, package: &str, at: &str, reason: &str, text: impl Into<Vec<u8>>) -> Self {
+    pub(in crate::steps) fn deb(
+        mut self,
+        package: &str,
+        at: &str,
+        reason: &str,
+        text: impl Into<Vec<u8>>,
+    ) -> Self {
         let found = self.target.debs.iter_mut().find(|deb| deb.name == package);
         match found {
             Some(deb) => drop(deb.files.insert(path(at), reason.to_owned())),
@@ -116,12 +127,12 @@ impl Kit {
         Layout::of(&self.target.interpreter)
     }
 
-    pub(super) fn narrowed(&self) -> (Tree, Narrowed) {
+    pub(in crate::steps) fn narrowed(&self) -> (Tree, Narrowed) {
         self.with(|tree, store, request| narrow(tree, store, request).expect("narrow"))
     }
 
     /// The tree after something was done with it, and what that said.
-    pub(super) fn with<T>(
+    pub(in crate::steps) fn with<T>(
         &self,
         act: impl FnOnce(&mut Tree, &Store, &NarrowRequest<'_>) -> T,
     ) -> (Tree, T) {
@@ -147,7 +158,7 @@ impl Kit {
     }
 
     /// Left out files by the end of their path.
-    pub(super) fn gone(&self) -> Vec<String> {
+    pub(in crate::steps) fn gone(&self) -> Vec<String> {
         let (_, narrowed) = self.narrowed();
         let short = |one: &Removed| {
             let text = one.path.as_str();

@@ -48,6 +48,10 @@ pub enum Follow {
     All,
     /// What importing a module runs, and no more.
     ImportTime,
+    /// What importing runs; then what functions of the modules reached so far import, and what texts in them name, one
+    /// step further and no more. Of the standard library no functions are followed, and none lead to it: what it has for
+    /// errors, prompts and rare cases is many times what a start needs.
+    Start,
 }
 
 /// What source does not tell, or tells too much of.
@@ -140,6 +144,8 @@ pub struct Graph<'r> {
     importers: BTreeMap<String, BTreeSet<String>>,
     exports: BTreeMap<String, BTreeSet<String>>,
     asked: BTreeSet<String>,
+    /// What [`Graph::step`] follows; none once it did.
+    ahead: Option<Vec<(String, Owner, References)>>,
 }
 
 impl<'r> Graph<'r> {
@@ -169,6 +175,7 @@ impl<'r> Graph<'r> {
             importers: BTreeMap::new(),
             exports: BTreeMap::new(),
             asked: BTreeSet::new(),
+            ahead: (follow == Follow::Start).then(Vec::new),
         }
     }
 
@@ -256,12 +263,15 @@ impl<'r> Graph<'r> {
                     .entry(from.to_owned())
                     .or_default()
                     .push(reference.clone()),
-                When::Call | When::Attribute if self.follow == Follow::ImportTime => {
+                When::Call | When::Attribute if self.follow != Follow::All => {
                     self.note(from, reference);
                 }
                 When::Call => self.import(from, reference),
                 When::Attribute => self.lazily(from, reference, &references.texts),
             }
+        }
+        if let (Some(ahead), true) = (&mut self.ahead, owner != Owner::Stdlib) {
+            ahead.push((from.to_owned(), owner, references.clone()));
         }
         if self.follow == Follow::All {
             for module in &references.started {
@@ -274,6 +284,22 @@ impl<'r> Graph<'r> {
                 self.texts_of(from, owner, &references.texts);
             }
         }
+    }
+
+    /// Goes the step that [`Follow::Start`] goes after what importing runs is reached; `false` when it was gone before.
+    pub fn step(&mut self) -> bool {
+        let ahead = self.ahead.take();
+        let any = ahead.is_some();
+        for (from, owner, references) in ahead.into_iter().flatten() {
+            for reference in &references.modules {
+                let inner = self.owner(&reference.module) != Some(Owner::Stdlib);
+                if inner && reference.when == When::Call {
+                    self.import(&from, reference);
+                }
+            }
+            self.texts_of(&from, owner, &references.texts);
+        }
+        any
     }
 
     /// What the names of a module that this one imports lead to, by their first part.

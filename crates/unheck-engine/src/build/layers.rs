@@ -464,6 +464,7 @@ impl Builder<'_> {
             lock,
             target: self.target,
             mode: request.bytecode,
+            trim: request.trim,
             started: &stepped.started,
         };
         let compiled = bytecode(&mut stepped.tree, &wanted).map_err(Box::new)?;

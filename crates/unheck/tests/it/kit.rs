@@ -93,6 +93,8 @@ impl Kit {
         command
             .env_clear()
             .env("HOME", self.directory.path())
+            // The interpreters of these worlds cannot run.
+            .env("UNHECK_BYTECODE", "none")
             .env("UNHECK_CACHE_DIR", self.path("cache"));
         command
             .env("PATH", "/usr/bin:/bin")

@@ -190,7 +190,7 @@ fn layers(image: &Path) -> BTreeMap<String, String> {
 #[ignore = "live: index and Debian archive"]
 fn bytecode_of_a_start_follows_the_app_in_a_layer_of_its_own() {
     let directory = directory();
-    let early = "import idna\n\ndef late():\n    import yaml, sys\n    return yaml, sys\n\n";
+    let early = "import idna\n\ndef late():\n    import certifi, sys\n    return certifi, sys\n\n";
     let main = |more: &str| {
         format!(
             "{early}{more}import glob\nfound = glob.glob('/usr/local/lib/**/*.pyc', recursive=True)\n\
@@ -199,27 +199,29 @@ fn bytecode_of_a_start_follows_the_app_in_a_layer_of_its_own() {
     };
     let image = |name: &str| directory.path().join(format!("{name}.oci.tar"));
     let built = |name: &str, main: &str, flags: &[&str]| {
-        let files = [("requirements.txt", "idna\npyyaml\n"), ("main.py", main)];
+        let files = [
+            ("requirements.txt", "certifi\nidna\npyyaml\n"),
+            ("main.py", main),
+        ];
         let root = project(&directory.path().join("app"), &files);
         build(&root, &image(name), flags);
         let said = run(&image(name), &[]).ok().stdout;
         (said, layers(&image(name)))
     };
     let (said, first) = built("first", &main(""), &["--bytecode", "start"]);
-    assert_eq!(
-        said, "idna\n",
-        "what is imported in a function is not compiled"
-    );
+    assert_eq!(said, "certifi idna\n", "one step into a function");
     let (said, second) = built("second", &main("import yaml\n"), &["--bytecode", "start"]);
-    assert_eq!(said, "idna yaml\n");
+    assert_eq!(said, "certifi idna yaml\n");
     let names = |layers: &BTreeMap<String, String>| layers.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&first), names(&second));
     let differ = first.keys().filter(|name| first[*name] != second[*name]);
     assert_eq!(differ.collect::<Vec<_>>(), ["app", "bytecode"]);
-    // A start this short gets none unasked.
-    let (said, third) = built("third", &main(""), &[]);
+    let (_, unasked) = built("unasked", &main(""), &[]);
+    assert_eq!(unasked, first);
+    // A start this short gets none where the fewest bytes are asked for.
+    let (said, fewest) = built("fewest", &main(""), &["--trim", "imports"]);
     assert_eq!(
-        (said.as_str(), third.contains_key("bytecode")),
+        (said.as_str(), fewest.contains_key("bytecode")),
         ("\n", false)
     );
 }

@@ -18,7 +18,7 @@ use unheck_sandbox::SandboxError;
 use unheck_store::StoreError;
 
 use super::record::add_records;
-use super::{Removed, rewrite_records};
+use super::{Removed, TrimLevel, rewrite_records};
 use crate::assemble::PackReader;
 use crate::backend::BackendError;
 use crate::explain::{Class, Explain};
@@ -29,16 +29,38 @@ use crate::platform::Platform;
 use crate::session::Session;
 use crate::tree::{Content, Kind, Node, Origin, Tree};
 
-/// Sources that a start imports, in bytes, from which on their bytecode ships unasked: about a second of compiling.
-/// Below, what a start gains is small against the bytes that every copy of the artifact has more.
+/// Sources that a start imports, in bytes, from which on their bytecode ships unasked where the least bytes were asked
+/// for: about a second of compiling.
 const WORTH: u64 = 10 << 20;
+
+/// Modules that the interpreter has as bytecode in itself from Python 3.11 on and imports from there (CPython,
+/// `Tools/build/freeze_modules.py`).
+const FROZEN: [&str; 17] = [
+    "_collections_abc.py",
+    "_sitebuiltins.py",
+    "abc.py",
+    "codecs.py",
+    "genericpath.py",
+    "importlib/_bootstrap.py",
+    "importlib/_bootstrap_external.py",
+    "importlib/machinery.py",
+    "importlib/util.py",
+    "io.py",
+    "ntpath.py",
+    "os.py",
+    "posixpath.py",
+    "runpy.py",
+    "site.py",
+    "stat.py",
+    "zipimport.py",
+];
 
 /// Whether and how bytecode ships.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bytecode {
-    /// [`Bytecode::Start`] where a start would compile at least 10 MiB of source, else
-    /// [`Bytecode::None`].
+    /// [`Bytecode::Start`]; from [`TrimLevel::Imports`] on only where a start would compile at least 10 MiB of source,
+    /// else [`Bytecode::None`].
     #[default]
     Auto,
     /// None: every start compiles what it imports.
@@ -98,6 +120,8 @@ pub struct BytecodeRequest<'a> {
     pub target: &'a Target,
     /// What ships.
     pub mode: Bytecode,
+    /// What was left out of the tree, which says how much bytes count.
+    pub trim: TrimLevel,
     /// What a start imports, for [`Bytecode::Start`] and [`Bytecode::Auto`].
     pub started: &'a BTreeSet<TreePath>,
 }
@@ -251,10 +275,12 @@ pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compil
     let layout = Layout::of(&request.target.interpreter);
     let mut modules = modules(tree, &layout);
     if request.mode.follows_start() {
-        modules.retain(|module| request.started.contains(&module.path));
+        modules.retain(|module| {
+            request.started.contains(&module.path) && !is_frozen(&module.path, &layout)
+        });
     }
     let mut compiled = Compiled {
-        mode: chosen(request.mode, &modules),
+        mode: chosen((request.mode, request.trim), &modules),
         ..Compiled::default()
     };
     if compiled.mode == Bytecode::None {
@@ -327,13 +353,22 @@ pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compil
 }
 
 /// What ships where `mode` was asked for and `modules` can.
-fn chosen(mode: Bytecode, modules: &[Module]) -> Bytecode {
+fn chosen((mode, trim): (Bytecode, TrimLevel), modules: &[Module]) -> Bytecode {
     let bytes: u64 = modules.iter().map(|module| module.content.len()).sum();
     match mode {
-        Bytecode::Auto if bytes >= WORTH => Bytecode::Start,
+        Bytecode::Auto if trim < TrimLevel::Imports || bytes >= WORTH => Bytecode::Start,
         Bytecode::Auto => Bytecode::None,
         mode => mode,
     }
+}
+
+/// Whether the interpreter never reads this module's file to import it.
+fn is_frozen(path: &TreePath, layout: &Layout) -> bool {
+    let number = layout.minor.rsplit('.').next();
+    let freezes = number.and_then(|number| number.parse::<u32>().ok()) >= Some(11);
+    let inner = path.as_str().strip_prefix(layout.stdlib.as_str());
+    let inner = inner.map(|inner| inner.trim_start_matches('/'));
+    freezes && inner.is_some_and(|inner| FROZEN.contains(&inner))
 }
 
 impl BytecodeRequest<'_> {

@@ -88,9 +88,31 @@ fn what_a_long_start_imports_is_compiled_unasked() {
         (0..4).map(module).collect::<Vec<_>>()
     };
     let (short, long) = (of(WORTH - 4), of(WORTH));
-    assert_eq!(chosen(Bytecode::Auto, &short), Bytecode::None);
-    assert_eq!(chosen(Bytecode::Auto, &long), Bytecode::Start);
-    for mode in [Bytecode::None, Bytecode::Start, Bytecode::Beside] {
-        assert_eq!((chosen(mode, &short), chosen(mode, &long)), (mode, mode));
+    let auto = |level, modules: &[Module]| chosen((Bytecode::Auto, level), modules);
+    for level in [TrimLevel::None, TrimLevel::Safe] {
+        assert_eq!(auto(level, &short), Bytecode::Start);
     }
+    for level in [TrimLevel::Imports, TrimLevel::Traced] {
+        assert_eq!(auto(level, &short), Bytecode::None);
+        assert_eq!(auto(level, &long), Bytecode::Start);
+    }
+    for mode in [Bytecode::None, Bytecode::Start, Bytecode::Beside] {
+        let of = |modules: &[Module]| chosen((mode, TrimLevel::Imports), modules);
+        assert_eq!((of(&short), of(&long)), (mode, mode));
+    }
+}
+
+#[test]
+fn what_the_interpreter_has_in_itself_needs_no_file() {
+    let at = |version: &str, place: &str| {
+        is_frozen(
+            &path(place),
+            &Layout::of(&Interpreter::debian(version, "2.41")),
+        )
+    };
+    assert!(at("3.13.5", "usr/lib/python3.13/os.py"));
+    assert!(at("3.11.2", "usr/lib/python3.11/importlib/util.py"));
+    assert!(!at("3.9.2", "usr/lib/python3.9/os.py"));
+    assert!(!at("3.13.5", "usr/lib/python3.13/json/decoder.py"));
+    assert!(!at("3.13.5", &format!("{SITE}/os.py")));
 }

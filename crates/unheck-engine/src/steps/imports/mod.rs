@@ -48,7 +48,7 @@ pub(crate) use walk::app_references;
 pub(crate) const ASKED: &str = "`leave-out` asks for it";
 
 /// Raised whenever the same tree would be narrowed otherwise, for another reason than the rules.
-const NARROW_VERSION: u32 = 2;
+const NARROW_VERSION: u32 = 3;
 
 /// What of this step itself decides the outcome.
 pub(crate) fn version() -> String {
@@ -190,7 +190,8 @@ pub fn started(
     let objects = Objects::of(tree, store)?;
     let universe = Universe::of(tree, request.layout, &objects);
     let rules = rules::graph(walk::built_in(tree, &reader, request.layout)?);
-    let reached = Walk::new(tree, &reader, request, (&universe, &rules)).run()?;
+    let walk = Walk::new(tree, &reader, request, (&universe, &rules));
+    let reached = walk.starting(&rules).run()?;
     let modules = reached.graph.reached.keys();
     let files = modules.filter_map(|name| universe.modules.get(name));
     let sources = files.flat_map(|module| &module.files);

@@ -16,25 +16,42 @@ fn names(kit: &Kit) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_start_imports_what_runs_when_modules_do() {
-    let app = "import used\n\ndef main():\n    import late\n\nif False:\n    import never\n";
+fn a_start_imports_what_runs_when_modules_do_and_one_step_further() {
+    let app = "import used\n\ndef main():\n    import late\n    import rare\n\nif False:\n    import never\n";
     let kit = Kit::app(app)
         .site("used/__init__.py", "from . import part\nimport standard\n")
         .site(
             "used/part.py",
-            "try:\n    import optional\nexcept ImportError:\n    pass\n",
+            "try:\n    import optional\nexcept ImportError:\n    pass\nx = 'named.at_once:x'\n",
         )
         .site("used/other.py", "")
         .site("optional.py", "")
-        .site("late.py", "")
+        .site(
+            "late.py",
+            "import with_late\n\ndef call():\n    import too_late\n\nx = 'named.later:x'\n",
+        )
+        .site("with_late.py", "")
+        .site("too_late.py", "")
+        .site("named/__init__.py", "")
+        .site("named/later.py", "")
+        .site("named/at_once.py", "")
         .site("alone.py", "")
         .stdlib("standard.py", "def call():\n    import later\n")
+        .stdlib("rare.py", "")
         .stdlib("later.py", "");
     let found = names(&kit);
-    for name in ["part.py", "__init__.py", "optional.py", "standard.py"] {
+    for name in [
+        "part.py",
+        "__init__.py",
+        "optional.py",
+        "standard.py",
+        "late.py",
+        "with_late.py",
+        "at_once.py",
+    ] {
         assert!(found.contains(name), "{name}: {found:?}");
     }
-    for name in ["other.py", "late.py", "alone.py", "later.py"] {
+    for name in ["other.py", "alone.py", "too_late.py", "rare.py"] {
         assert!(!found.contains(name), "{name}: {found:?}");
     }
 }

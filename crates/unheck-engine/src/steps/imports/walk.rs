@@ -91,6 +91,12 @@ impl<'a, 'r> Walk<'a, 'r> {
         self
     }
 
+    /// The same walk that goes a step further, into functions that a start may call.
+    pub(super) fn starting(mut self, rules: &'r GraphRules) -> Self {
+        self.graph = Graph::new(self.known.clone(), rules, Follow::Start);
+        self
+    }
+
     /// Reaches everything.
     pub(super) fn run(mut self) -> Result<Reached<'r>, NarrowError> {
         self.plugins = self.entry_points()?;
@@ -104,7 +110,7 @@ impl<'a, 'r> Walk<'a, 'r> {
                 }
                 self.read(&batch)?;
             }
-            if !self.expand()? {
+            if !self.expand()? && !self.graph.step() {
                 return Ok(Reached {
                     findings: self.findings(),
                     graph: self.graph,

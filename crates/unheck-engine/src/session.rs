@@ -31,6 +31,8 @@ pub struct Session {
     pub helper: HelperExe,
     /// The resolver's own cache of index pages and metadata.
     pub resolver_cache: PathBuf,
+    /// What indexes answered in this run: resolver and census ask once.
+    pub answers: unheck_resolve::Answers,
     /// Index settings of flags.
     pub index: unheck_resolve::IndexSettings,
     /// The variables that the resolver reads as uv does.

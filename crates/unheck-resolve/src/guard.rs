@@ -1,18 +1,22 @@
 //! Watches every answer that the resolver's client gets.
 //!
 //! Metadata files are read here first, so that none with deep nesting reaches the recursive marker
-//! parser; index pages and metadata have a size limit, so that an endless answer ends.
+//! parser; index pages and metadata have a size limit, so that an endless answer ends. What is asked for in several
+//! places is asked once ([`crate::kept`]).
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use http::Extensions;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Body, Request, Response, ResponseBuilderExt};
+use reqwest::{Body, Request, Response};
 use reqwest_middleware::{Error, Middleware, Next};
 use uv_client::ExtraMiddleware;
 
 use crate::MAX_NESTING;
+use crate::kept::{Answers, Asked, Keeping, Shell};
 use crate::nesting::metadata_too_deep;
 
 /// The longest METADATA file, in bytes.
@@ -23,9 +27,10 @@ const MAX_PAGE: usize = 128 << 20;
 /// The words by which an error of this module is known again.
 pub(crate) const NESTING_LIMIT: &str = "(limit `MAX_NESTING`)";
 
-/// The watcher as the client takes it.
-pub(crate) fn middleware() -> ExtraMiddleware {
-    ExtraMiddleware(vec![Arc::new(Guard)])
+/// The watcher as the client takes it; what came before is in `answers`.
+pub(crate) fn middleware(answers: &Answers) -> ExtraMiddleware {
+    let answers = answers.clone();
+    ExtraMiddleware(vec![Arc::new(Guard { answers })])
 }
 
 /// A limit was passed.
@@ -33,7 +38,9 @@ pub(crate) fn middleware() -> ExtraMiddleware {
 #[error("{0}")]
 struct Refused(String);
 
-struct Guard;
+struct Guard {
+    answers: Answers,
+}
 
 #[async_trait::async_trait]
 impl Middleware for Guard {
@@ -44,24 +51,39 @@ impl Middleware for Guard {
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let metadata = request.url().path().ends_with(".metadata");
+        let keeping = match self.answers.ask(&request).await {
+            Asked::Answered(response) => return Ok(response),
+            Asked::New(keeping) => Some(keeping),
+            Asked::Alone => None,
+        };
         let response = next.run(request, extensions).await?;
         if !response.status().is_success() {
+            if let Some(keeping) = keeping
+                && response.status() == http::StatusCode::NOT_FOUND
+            {
+                keeping.missing(&response);
+            }
             return Ok(response);
         }
         if metadata {
-            return checked_metadata(response).await;
+            return checked_metadata(response, keeping).await;
         }
         let kind = response.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if kind.starts_with("application/vnd.pypi.simple") || kind.starts_with("text/html") {
-            return Ok(limited(response, MAX_PAGE));
+        let is_page =
+            kind.starts_with("application/vnd.pypi.simple") || kind.starts_with("text/html");
+        if is_page || keeping.is_some() {
+            return Ok(limited(response, MAX_PAGE, keeping));
         }
         Ok(response)
     }
 }
 
 /// Reads a METADATA answer whole and looks at its nesting.
-async fn checked_metadata(response: Response) -> reqwest_middleware::Result<Response> {
+async fn checked_metadata(
+    response: Response,
+    keeping: Option<Keeping>,
+) -> reqwest_middleware::Result<Response> {
     let shell = Shell::of(&response);
     let shown = crate::cause::bare_url(&shell.url);
     let mut chunks = response.bytes_stream();
@@ -80,61 +102,67 @@ async fn checked_metadata(response: Response) -> reqwest_middleware::Result<Resp
             "`{shown}` nests brackets deeper than {MAX_NESTING} {NESTING_LIMIT}"
         )));
     }
+    if let Some(mut keeping) = keeping
+        && keeping.add(&text)
+    {
+        keeping.whole(shell.clone());
+    }
     Ok(shell.filled(Body::from(text)))
 }
 
-/// The same answer, which fails after `limit` bytes.
-fn limited(response: Response, limit: usize) -> Response {
+/// The same answer, which fails after `limit` bytes, and is kept for others when all of it was read.
+fn limited(response: Response, limit: usize, keeping: Option<Keeping>) -> Response {
     let shell = Shell::of(&response);
-    let shown = crate::cause::bare_url(&shell.url);
-    let mut seen = 0;
-    let chunks = response.bytes_stream().map(move |chunk| {
-        let chunk = chunk.map_err(BoxedError::from)?;
-        seen += chunk.len();
-        if seen > limit {
-            let text = format!("`{shown}` is longer than {limit} bytes (limit `MAX_PAGE`)");
-            return Err(BoxedError::from(Refused(text)));
-        }
-        Ok(chunk)
+    let passing = Passing {
+        shown: crate::cause::bare_url(&shell.url),
+        chunks: response.bytes_stream().boxed(),
+        seen: 0,
+        limit,
+        keeping,
+        shell: shell.clone(),
+    };
+    let chunks = futures::stream::try_unfold(passing, |mut passing| async move {
+        let chunk = passing.next().await?;
+        Ok::<_, BoxedError>(chunk.map(|chunk| (chunk, passing)))
     });
     shell.filled(Body::wrap_stream(chunks))
 }
 
+/// A body on its way.
+struct Passing {
+    shown: String,
+    chunks: BoxStream<'static, reqwest::Result<Bytes>>,
+    seen: usize,
+    limit: usize,
+    keeping: Option<Keeping>,
+    shell: Shell,
+}
+
+impl Passing {
+    async fn next(&mut self) -> Result<Option<Bytes>, BoxedError> {
+        let Some(chunk) = self.chunks.next().await else {
+            if let Some(keeping) = self.keeping.take() {
+                keeping.whole(self.shell.clone());
+            }
+            return Ok(None);
+        };
+        let chunk = chunk?;
+        self.seen += chunk.len();
+        let Self { shown, limit, .. } = self;
+        if self.seen > *limit {
+            let text = format!("`{shown}` is longer than {limit} bytes (limit `MAX_PAGE`)");
+            return Err(BoxedError::from(Refused(text)));
+        }
+        if let Some(keeping) = &mut self.keeping
+            && !keeping.add(&chunk)
+        {
+            self.keeping = None;
+        }
+        Ok(Some(chunk))
+    }
+}
+
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
-
-/// An answer without its body.
-struct Shell {
-    status: http::StatusCode,
-    version: http::Version,
-    headers: http::HeaderMap,
-    url: url::Url,
-}
-
-impl Shell {
-    fn of(response: &Response) -> Self {
-        Self {
-            status: response.status(),
-            version: response.version(),
-            headers: response.headers().clone(),
-            url: response.url().clone(),
-        }
-    }
-
-    fn filled(self, body: Body) -> Response {
-        let mut builder = http::Response::builder()
-            .status(self.status)
-            .version(self.version)
-            .url(self.url);
-        if let Some(headers) = builder.headers_mut() {
-            *headers = self.headers;
-        }
-        Response::from(
-            builder
-                .body(body)
-                .expect("parts of an answer make an answer"),
-        )
-    }
-}
 
 fn refuse(text: String) -> Error {
     Error::Middleware(anyhow::Error::new(Refused(text)))

@@ -3,12 +3,15 @@
 //! Pages are read as the index sends them ([`crate::page`]), by the resolver's own client. An index in HTML, a
 //! directory, several indexes and credentials work as they do there. Start at [`IndexClient::page`].
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt;
 use http::header;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use uv_cache::{Cache, CacheEntry};
 use uv_client::{
@@ -25,6 +28,7 @@ use crate::cause::{bare_url, mask};
 use crate::convert::{sha256, timestamp};
 use crate::error::{Cause, FetchError, ResolveError};
 use crate::inputs::Inputs;
+use crate::kept::Answers;
 use crate::resolve::{registry_client, workspace_root};
 use crate::settings::Settings;
 
@@ -34,13 +38,15 @@ pub(crate) const MAX_PROJECT: usize = 32 << 20;
 pub(crate) const MAX_TAIL: u64 = 16 << 20;
 /// Longest project JSON that is read for the few words at its end, from a server that knows no ranges.
 const MAX_WHOLE_PROJECT: u64 = 512 << 10;
+/// So many files make no project JSON that is longer than that: of 20 that were measured, each file made 0.8 to 1.8 kB.
+const FEW_FILES: usize = 250;
 /// The largest page in JSON that is read, in bytes; the largest on the public index has about 30 MB.
 const MAX_PAGE: usize = 128 << 20;
 /// The kind of pages that is asked for (PEP 691); the rest of the resolver's kinds is for those who have no JSON.
 const PAGES: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01";
 
 /// What an index has of a distribution.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexPage {
     /// The index that answered, without credentials; `None` where files come from `--find-links` alone.
     pub index: Option<String>,
@@ -51,7 +57,7 @@ pub struct IndexPage {
 }
 
 /// A file on an index.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexFile {
     /// Its name.
     pub filename: String,
@@ -76,7 +82,7 @@ pub struct IndexFile {
 }
 
 /// What an index says of a metadata file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetadataFile {
     /// SHA-256, if stated.
     pub sha256: Option<unheck_base::Digest>,
@@ -99,22 +105,30 @@ pub struct IndexClient {
     /// The index, where there is one alone and on the network.
     only: Option<url::Url>,
     requests: AtomicU32,
+    /// Hosts that sent all of a file when its end was asked for.
+    without_ranges: Mutex<BTreeSet<String>>,
 }
 
 impl IndexClient {
-    /// A client with the index settings of `inputs`; `cache` is the resolver's cache directory.
+    /// A client with the index settings of `inputs`; `cache` is the resolver's cache directory. What is in `answers`
+    /// is not asked again.
     ///
     /// # Errors
     /// [`ResolveError::Settings`] when a setting is wrong, [`ResolveError::Cache`].
-    pub async fn new(inputs: &Inputs, cache: &Path) -> Result<Self, ResolveError> {
+    pub async fn new(
+        inputs: &Inputs,
+        cache: &Path,
+        answers: &Answers,
+    ) -> Result<Self, ResolveError> {
         let settings = Settings::load(inputs, &workspace_root(inputs))?;
         let cache = crate::resolve::open_cache(cache).await?;
         Ok(Self {
-            client: registry_client(&settings, &cache)?,
+            client: registry_client(&settings, &cache, answers)?,
             cache,
             offline: settings.connectivity == Connectivity::Offline,
             only: only(&settings),
             requests: AtomicU32::new(0),
+            without_ranges: Mutex::default(),
         })
     }
 
@@ -160,25 +174,27 @@ impl IndexClient {
             Err(()) => return Ok(Json::Other),
         };
         let shown = bare_url(&url);
-        let entry = self.entry(&url);
+        let entry = self.entry("unheck-page", &url);
         let safe = DisplaySafeUrl::from_url(url.clone());
         let client = self.client.uncached_client(&safe);
         let Ok(request) = client.get(url).header(header::ACCEPT, PAGES).build() else {
             return Ok(Json::Other);
         };
-        // The URL after redirects and the text; none where it is no JSON.
-        let read =
-            async |response: reqwest::Response| -> Result<Option<(String, String)>, FetchError> {
-                let kind = response.headers().get(header::CONTENT_TYPE);
-                let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-                let is_json = ["application/vnd.pypi.simple.v1+json", "application/json"];
-                if !is_json.iter().any(|its| kind.starts_with(its)) {
-                    return Ok(None);
-                }
-                let from = bare_url(response.url());
-                let bytes = read_bounded(response, &shown, MAX_PAGE).await?;
-                Ok(Some((from, String::from_utf8_lossy(&bytes).into_owned())))
-            };
+        // Only what is wanted of a page is kept; none where it is no JSON.
+        let read = async |response: reqwest::Response| -> Result<Option<IndexPage>, FetchError> {
+            let kind = response.headers().get(header::CONTENT_TYPE);
+            let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            let is_json = ["application/vnd.pypi.simple.v1+json", "application/json"];
+            if !is_json.iter().any(|its| kind.starts_with(its)) {
+                return Ok(None);
+            }
+            // After redirects.
+            let from = url::Url::parse(&bare_url(response.url())).ok();
+            let bytes = read_bounded(response, &shown, MAX_PAGE).await?;
+            Ok(from.and_then(|from| {
+                crate::page::parse(&String::from_utf8_lossy(&bytes), &from, package).ok()
+            }))
+        };
         self.count();
         // Offline, what was asked before will do, however old.
         let fresh = match self.offline {
@@ -189,20 +205,15 @@ impl IndexClient {
         let answer = cached
             .get_serde_with_retry(request, &entry, fresh, read)
             .await;
-        let (from, text) = match answer {
-            Ok(Some(answer)) => answer,
-            Ok(None) => return Ok(Json::Other),
-            Err(CachedClientError::Callback { err, .. }) => return Err(err),
-            Err(CachedClientError::Client(error)) => return self.no_json(&error, shown),
-        };
-        let url = url::Url::parse(&from).ok();
-        let page = url.and_then(|url| crate::page::parse(&text, &url, package).ok());
-        Ok(page.map_or(Json::Other, |page| {
-            Json::Page(IndexPage {
+        match answer {
+            Ok(Some(page)) => Ok(Json::Page(IndexPage {
                 index: Some(bare_url(index)),
                 ..page
-            })
-        }))
+            })),
+            Ok(None) => Ok(Json::Other),
+            Err(CachedClientError::Callback { err, .. }) => Err(err),
+            Err(CachedClientError::Client(error)) => self.no_json(&error, shown),
+        }
     }
 
     /// What it means that a page in JSON could not be had.
@@ -341,7 +352,7 @@ impl IndexClient {
             return Ok(None);
         };
         let shown = bare_url(&url);
-        let entry = self.entry(&url);
+        let entry = self.entry("unheck-project", &url);
         if self.offline {
             return Err(FetchError::Offline { url: shown });
         }
@@ -400,7 +411,12 @@ impl IndexClient {
             let url = bare_url(&url);
             return Err(FetchError::Offline { url });
         }
-        match self.http_tail(url, (count, MAX_WHOLE_PROJECT)).await {
+        let kind = "application/json";
+        if page.files.len() > FEW_FILES && self.is_too_long(&url, MAX_WHOLE_PROJECT).await {
+            let url = bare_url(&url);
+            return Err(FetchError::Range { url, offset: 0 });
+        }
+        match self.http_tail(url, kind, (count, MAX_WHOLE_PROJECT)).await {
             Err(FetchError::Status {
                 status: 404 | 405 | 406 | 410,
                 ..
@@ -421,7 +437,7 @@ impl IndexClient {
             "http" | "https" if self.offline => Err(FetchError::Offline {
                 url: bare_url(&parsed),
             }),
-            "http" | "https" => self.http_tail(parsed, (count, MAX_TAIL)).await,
+            "http" | "https" => self.http_tail(parsed, "*/*", (count, MAX_TAIL)).await,
             _ => Err(FetchError::Url { url: mask(url) }),
         }
     }
@@ -430,15 +446,21 @@ impl IndexClient {
     async fn http_tail(
         &self,
         url: url::Url,
+        kind: &'static str,
         (count, whole): (u64, u64),
     ) -> Result<Tail, FetchError> {
         let shown = bare_url(&url);
+        let wrong = || FetchError::Range {
+            url: shown.clone(),
+            offset: 0,
+        };
         let safe = DisplaySafeUrl::from_url(url.clone());
         self.count();
         let request = self
             .client
             .uncached_client(&safe)
-            .get(url)
+            .get(url.clone())
+            .header(header::ACCEPT, kind)
             .header(header::ACCEPT_ENCODING, "identity")
             .header(header::RANGE, format!("bytes=-{count}"));
         let response = request
@@ -470,18 +492,17 @@ impl IndexClient {
                 total.trim().parse::<u64>().ok()?,
             ))
         };
-        let wrong = || FetchError::Range {
-            url: shown.clone(),
-            offset: 0,
-        };
         let expected = match part {
             true => Some(range().ok_or_else(wrong)?),
-            false => None,
+            false => {
+                self.know_without_ranges(&url);
+                None
+            }
         };
         // Without ranges a whole small file will do.
         let most = match expected {
             Some((begin, total)) => total.saturating_sub(begin).min(count),
-            None if response.content_length().is_some_and(|all| all > whole) => return Err(wrong()),
+            None if length(&response).is_some_and(|all| all > whole) => return Err(wrong()),
             None => whole,
         };
         let bytes = read_bounded(response, &shown, most as usize).await?;
@@ -497,13 +518,44 @@ impl IndexClient {
         }
     }
 
+    fn know_without_ranges(&self, url: &url::Url) {
+        let host = url.origin().ascii_serialization();
+        let hosts = self.without_ranges.lock();
+        let mut hosts = hosts.unwrap_or_else(PoisonError::into_inner);
+        hosts.insert(host);
+    }
+
+    /// Whether a file of a server that knows no ranges is longer than `most` bytes. Asked before the file is, for of
+    /// one that begins to come in vain up to some megabytes are under way.
+    async fn is_too_long(&self, url: &url::Url, most: u64) -> bool {
+        let host = url.origin().ascii_serialization();
+        let known = {
+            let hosts = self.without_ranges.lock();
+            hosts
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&host)
+        };
+        if !known {
+            return false;
+        }
+        self.count();
+        let mut request = reqwest::Request::new(http::Method::HEAD, url.clone());
+        let identity = http::HeaderValue::from_static("identity");
+        request
+            .headers_mut()
+            .insert(header::ACCEPT_ENCODING, identity);
+        let client = self.client.cached_client().uncached();
+        // A server that does not say is asked for the file.
+        let Ok(response) = client.execute(request).await else {
+            return false;
+        };
+        response.status().is_success() && length(&response).is_some_and(|all| all > most)
+    }
+
     /// Where the answer for a URL is kept: beside the resolver's own buckets.
-    fn entry(&self, url: &url::Url) -> CacheEntry {
+    fn entry(&self, bucket: &str, url: &url::Url) -> CacheEntry {
         let digest = unheck_base::Digest::of(url.as_str().as_bytes()).hex();
-        CacheEntry::new(
-            self.cache.root().join("unheck-project"),
-            format!("{digest}.msgpack"),
-        )
+        CacheEntry::new(self.cache.root().join(bucket), format!("{digest}.msgpack"))
     }
 }
 
@@ -612,6 +664,12 @@ fn status(error: &uv_client::Error) -> Option<u16> {
         ErrorKind::WrappedReqwestError(_, error) => error.status().map(|status| status.as_u16()),
         _ => None,
     }
+}
+
+/// The length of an answer's body that its header states.
+fn length(response: &reqwest::Response) -> Option<u64> {
+    let length = response.headers().get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.trim().parse().ok()
 }
 
 async fn bounded(response: reqwest::Response, shown: &str) -> Result<String, FetchError> {

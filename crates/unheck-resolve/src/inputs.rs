@@ -12,6 +12,8 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use unheck_base::Digest;
 
+use crate::kept::Answers;
+
 /// One thing that names requirements, or a lock that has them pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -288,6 +290,8 @@ pub trait SourceBuilder: Send + Sync {
 pub struct ResolveOptions {
     /// The resolver's cache directory (metadata, index pages); made if missing. Offline runs are served from it.
     pub cache: PathBuf,
+    /// What indexes answered in this run: it is not asked again.
+    pub answers: Answers,
     /// Pins of an earlier lock.
     pub preferences: Vec<Preference>,
     /// `None`: distributions without static metadata and without a wheel are refused.

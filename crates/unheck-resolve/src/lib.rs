@@ -13,6 +13,7 @@ mod explain;
 mod guard;
 mod index;
 mod inputs;
+mod kept;
 mod lock;
 mod model;
 mod nesting;
@@ -35,6 +36,7 @@ pub use inputs::{
     PrereleaseMode, Purpose, Reporter, ResolutionMode, ResolveOptions, Source, SourceBuilder,
     SourceTree,
 };
+pub use kept::Answers;
 pub use lock::read_lock;
 pub use model::{Artifact, BuildSystem, File, Package, ProjectInfo, Resolution};
 pub use project::{read_build_system, read_project};

@@ -6,7 +6,8 @@
 
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use unheck_base::Digest;
 use uv_distribution_filename::DistFilename;
 use uv_normalize::PackageName;
@@ -21,7 +22,8 @@ const MAX_TEXT: usize = 4096;
 struct Page {
     #[serde(rename = "project-status")]
     status: Option<Status>,
-    files: Vec<serde_json::Value>,
+    #[serde(deserialize_with = "readable")]
+    files: Vec<File>,
 }
 
 /// PEP 792 says `state` in its text and `status` in its example; indexes and the specification that came of
@@ -69,6 +71,29 @@ enum Metadata {
     With(Hashes),
 }
 
+/// The files that can be read. Each is looked at by itself: a page of megabytes is many times that as values.
+fn readable<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<File>, D::Error> {
+    struct Files;
+
+    impl<'d> Visitor<'d> for Files {
+        type Value = Vec<File>;
+
+        fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            out.write_str("a list of files")
+        }
+
+        fn visit_seq<A: SeqAccess<'d>>(self, mut list: A) -> Result<Vec<File>, A::Error> {
+            let mut files = Vec::new();
+            while let Some(value) = list.next_element::<serde_json::Value>()? {
+                files.extend(serde_json::from_value::<File>(value));
+            }
+            Ok(files)
+        }
+    }
+
+    deserializer.deserialize_seq(Files)
+}
+
 /// Reads a page that `url` sent. A file that cannot be read or has no version is left out.
 pub(crate) fn parse(
     text: &str,
@@ -82,7 +107,7 @@ pub(crate) fn parse(
     });
     let files = page.files.into_iter();
     let mut files: Vec<_> = files
-        .filter_map(|value| file(value, url, package))
+        .filter_map(|stated| file(stated, url, package))
         .collect();
     files.sort_by(|left, right| left.0.cmp(&right.0));
     Ok(IndexPage {
@@ -93,11 +118,10 @@ pub(crate) fn parse(
 }
 
 fn file(
-    value: serde_json::Value,
+    file: File,
     url: &url::Url,
     package: &PackageName,
 ) -> Option<(uv_pep440::Version, IndexFile)> {
-    let file: File = serde_json::from_value(value).ok()?;
     let version = match DistFilename::try_from_filename(&file.filename, package)? {
         DistFilename::WheelFilename(wheel) => wheel.version,
         DistFilename::SourceDistFilename(sdist) => sdist.version,

@@ -33,6 +33,7 @@ use crate::convert::Converter;
 use crate::error::{Cause, ResolveError};
 use crate::explain;
 use crate::inputs::{Event, Inputs, Purpose, Reporter, ResolveOptions, Source};
+use crate::kept::Answers;
 use crate::model::Resolution;
 use crate::report;
 use crate::settings::Settings;
@@ -151,7 +152,7 @@ impl Session {
         let spec = Spec::read(inputs, &mut settings).await?;
         let cache = open_cache(&options.cache).await?;
         let markers = target.uv_markers();
-        let client = registry_client(&settings, &cache)?;
+        let client = registry_client(&settings, &cache, &options.answers)?;
         let mut context =
             Surroundings::new(&settings, target, cache.clone(), options.builder.clone());
         context.failures = failures;
@@ -561,14 +562,16 @@ pub(crate) async fn open_cache(path: &Path) -> Result<Cache, ResolveError> {
         })
 }
 
-/// The client for index pages and metadata.
+/// The client for index pages and metadata; what is in `answers` is not asked again.
 pub(crate) fn registry_client(
     settings: &Settings,
     cache: &Cache,
+    answers: &Answers,
 ) -> Result<RegistryClient, ResolveError> {
+    answers.spool_in(cache.root());
     let builder = settings
         .client_builder()
-        .extra_middleware(crate::guard::middleware());
+        .extra_middleware(crate::guard::middleware(answers));
     RegistryClientBuilder::new(builder, cache.clone())
         .index_locations(settings.locations())
         .index_strategy(settings.index_strategy)

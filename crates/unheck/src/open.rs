@@ -14,7 +14,7 @@ use unheck_engine::net::Net;
 use unheck_engine::publish::{Pulled, Reference, pull};
 use unheck_engine::session::Session;
 use unheck_registry::{Access, Credentials};
-use unheck_resolve::{IndexSettings, Inputs, Source};
+use unheck_resolve::{Answers, IndexSettings, Inputs, Source};
 use unheck_sandbox::HelperExe;
 use unheck_store::Store;
 
@@ -84,6 +84,7 @@ pub(crate) fn plain(
         allow_expired: Vec::new(),
         helper: HelperExe::current(),
         resolver_cache: cache.resolver(),
+        answers: Answers::default(),
         index: IndexSettings::default(),
         environment: surroundings.resolver.clone(),
         crates: unheck_engine::session::CrateSource::default(),

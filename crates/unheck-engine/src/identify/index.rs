@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use unheck_base::Digest;
@@ -25,7 +25,7 @@ pub struct LiveIndex<'a> {
     session: &'a Session,
     client: IndexClient,
     /// Pages that were read: they say where the project JSON is.
-    pages: Mutex<BTreeMap<String, IndexPage>>,
+    pages: Mutex<BTreeMap<String, Arc<IndexPage>>>,
 }
 
 /// The index cannot be asked.
@@ -58,9 +58,11 @@ impl<'a> LiveIndex<'a> {
         inputs.index = session.index.clone();
         inputs.index.offline = session.net.is_offline();
         inputs.environment = session.environment.clone();
-        let client = session
-            .net
-            .block_on(IndexClient::new(&inputs, &session.resolver_cache));
+        let client = session.net.block_on(IndexClient::new(
+            &inputs,
+            &session.resolver_cache,
+            &session.answers,
+        ));
         let client = client.map_err(|error| OpenIndexError(Box::new(error)))?;
         Ok(Self {
             session,
@@ -80,7 +82,7 @@ impl<'a> LiveIndex<'a> {
         };
         let known = convert(name, &page);
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.insert(name.to_owned(), page);
+        pages.insert(name.to_owned(), Arc::new(page));
         Ok(Some(known))
     }
 
@@ -90,7 +92,7 @@ impl<'a> LiveIndex<'a> {
         name: &str,
         version: Option<&str>,
     ) -> Result<Option<Project>, IndexError> {
-        let Some(page) = self.without_files(name) else {
+        let Some(page) = self.known(name) else {
             return Ok(None);
         };
         let text = self
@@ -136,7 +138,7 @@ impl<'a> LiveIndex<'a> {
     /// What the index says of the newest version: all of a short project JSON; of a long one the end is read alone,
     /// which tells the owners. A failure, or a long one of a server that knows no ranges, leaves it unknown.
     async fn newest(&self, name: &str) -> Option<Project> {
-        let page = self.without_files(name)?;
+        let page = self.known(name)?;
         let tail = self.client.project_tail(name, &page, PROJECT_TAIL).await;
         let tail = tail.ok()??;
         if tail.total <= tail.bytes.len() as u64 {
@@ -149,13 +151,10 @@ impl<'a> LiveIndex<'a> {
         })
     }
 
-    /// A page that was asked for, without its files.
-    fn without_files(&self, name: &str) -> Option<IndexPage> {
+    /// A page that was asked for.
+    fn known(&self, name: &str) -> Option<Arc<IndexPage>> {
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.get(name).map(|page| IndexPage {
-            files: Vec::new(),
-            ..page.clone()
-        })
+        pages.get(name).map(Arc::clone)
     }
 
     /// A small document that a page names, such as provenance; at most `most` bytes.
@@ -167,10 +166,9 @@ impl<'a> LiveIndex<'a> {
     ///
     /// # Errors
     /// [`IndexError`].
-    pub(crate) fn files(&self, name: &str) -> Result<Option<IndexPage>, IndexError> {
+    pub(crate) fn files(&self, name: &str) -> Result<Option<Arc<IndexPage>>, IndexError> {
         let known = self.session.net.block_on(self.page(name))?;
-        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(known.and_then(|_| pages.get(name).cloned()))
+        Ok(known.and_then(|_| self.known(name)))
     }
 
     /// The project JSON of several versions, in their order; `None` where it cannot be had.

@@ -224,6 +224,7 @@ impl Chooser<'_> {
         let inputs = resolver_inputs(self.session, self.project, self.options);
         let options = unheck_resolve::ResolveOptions {
             cache: self.session.resolver_cache.clone(),
+            answers: self.session.answers.clone(),
             preferences: self.preferences(),
             builder: Some(builder),
             reporter: Some(Arc::new(Forward(Arc::clone(&self.session.reporter)))),

@@ -11,6 +11,7 @@ mod pick;
 pub mod project;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use unheck_base::Digest;
@@ -281,7 +282,7 @@ pub fn review(
     })
 }
 
-fn page(index: &LiveIndex<'_>, dist: &str) -> Result<IndexPage, ReviewError> {
+fn page(index: &LiveIndex<'_>, dist: &str) -> Result<Arc<IndexPage>, ReviewError> {
     let page = index.files(dist).map_err(|source| ReviewError::Index {
         dist: dist.to_owned(),
         source,

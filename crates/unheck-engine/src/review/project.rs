@@ -149,6 +149,7 @@ pub fn newest(
     inputs.constraints.extend(held);
     let options = unheck_resolve::ResolveOptions {
         cache: session.resolver_cache.clone(),
+        answers: session.answers.clone(),
         preferences: Vec::new(),
         builder: None,
         reporter: None,

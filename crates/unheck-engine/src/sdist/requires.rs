@@ -68,6 +68,7 @@ pub(crate) fn choose(
         })?;
     let options = unheck_resolve::ResolveOptions {
         cache: session.resolver_cache.clone(),
+        answers: session.answers.clone(),
         preferences,
         builder,
         reporter: None,

@@ -374,3 +374,42 @@ fn a_full_disk_is_a_limit_and_a_read_only_one_is_named() {
     // All is well once there is room.
     fixture.build();
 }
+
+#[test]
+fn an_index_is_asked_once_for_all_platforms_by_the_resolver_and_by_the_census() {
+    let fixture = Fixture::new().requirements("native\n");
+    let index = &fixture.scenario.index;
+    for name in ["native", "hello-lib"] {
+        let about = unheck_testkit::About {
+            owners: vec!["ann".into()],
+            ..Default::default()
+        };
+        index.about(name, about);
+    }
+    // Slow enough for the platforms to be asked for side by side.
+    let slow = Fault::Slow(500, std::time::Duration::from_millis(10));
+    for name in ["native", "hello-lib"] {
+        index
+            .server
+            .fault(&format!("/simple/{name}/"), slow.clone());
+        index
+            .server
+            .fault(&format!("/pypi/{name}/1.0/json"), slow.clone());
+    }
+    fixture.built(&fixture.with(|run| {
+        run.platforms = vec!["linux/amd64".to_owned(), "linux/arm64".to_owned()];
+    }));
+    let mut asked: Vec<String> = index
+        .server
+        .requests()
+        .into_iter()
+        .map(|request| format!("{} {}", request.method, request.target))
+        .filter(|request| !request.ends_with(".whl"))
+        .collect();
+    asked.sort();
+    let pages = asked.iter().filter(|one| one.starts_with("GET /simple/"));
+    assert_eq!(pages.count(), 2, "{asked:?}");
+    let mut once = asked.clone();
+    once.dedup();
+    assert_eq!(asked, once);
+}

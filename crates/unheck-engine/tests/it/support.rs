@@ -147,6 +147,7 @@ impl Run {
             allow_expired: self.allow_expired.clone(),
             helper: unheck_sandbox::HelperExe::current(),
             resolver_cache: self.resolver.clone(),
+            answers: unheck_resolve::Answers::default(),
             index,
             environment: unheck_resolve::Environment(environment),
             crates: unheck_engine::session::CrateSource::default(),

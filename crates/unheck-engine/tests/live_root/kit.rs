@@ -50,6 +50,7 @@ impl Place {
             allow_expired: Vec::new(),
             helper: HelperExe::current(),
             resolver_cache: directory.path().join("resolver"),
+            answers: unheck_resolve::Answers::default(),
             index: unheck_resolve::IndexSettings::default(),
             environment: unheck_resolve::Environment::default(),
             crates: unheck_engine::session::CrateSource::default(),

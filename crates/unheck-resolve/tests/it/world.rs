@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use unheck_resolve::{
-    Arch, Artifact, Event, Inputs, Libc, LockError, Reporter, Resolution, ResolveError,
+    Answers, Arch, Artifact, Event, Inputs, Libc, LockError, Reporter, Resolution, ResolveError,
     ResolveOptions, Source, SourceBuilder, Target,
 };
 use unheck_testkit::{Index, IndexServer};
@@ -45,6 +45,7 @@ impl World {
         let events = Arc::new(Events::default());
         let options = ResolveOptions {
             cache: dir.path().join("cache"),
+            answers: Answers::default(),
             preferences: Vec::new(),
             builder: None,
             reporter: Some(events.clone()),

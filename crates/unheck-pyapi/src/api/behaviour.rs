@@ -22,6 +22,9 @@ pub struct Behaviour {
     pub since: String,
     /// The API: a dotted name; `x.*` for all below it; empty for the distribution as a whole.
     pub api: String,
+    /// Of what is below `api`, the last parts of the names that are meant; all where empty.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// What is different, in one line.
     pub what: String,
     /// Where the project says so.
@@ -81,9 +84,12 @@ impl Behaviour {
     /// Whether it is about an API.
     pub fn is_about(&self, api: &str) -> bool {
         match self.api.strip_suffix(".*") {
-            Some(above) => api
-                .strip_prefix(above)
-                .is_some_and(|rest| rest.starts_with('.')),
+            Some(above) => {
+                let last = api.rsplit('.').next().unwrap_or(api);
+                let named = self.names.is_empty() || self.names.iter().any(|name| name == last);
+                let below = api.strip_prefix(above);
+                named && below.is_some_and(|rest| rest.starts_with('.'))
+            }
             None => self.api == api,
         }
     }
@@ -177,5 +183,20 @@ mod tests {
                 .all(|id| *id != "pandas-numeric-only")
         );
         assert!(behaviours("nobody", "1", "2").is_empty());
+    }
+
+    #[test]
+    fn a_rule_may_mean_a_few_names_below_another() {
+        let mut rules = known_behaviours().iter();
+        let rule = rules.find(|rule| rule.id == "pandas-numeric-only");
+        let rule = rule.expect("the rule");
+        assert!(rule.is_about("pandas.DataFrame.mean"));
+        for other in ["merge", "mean.x", "to_csv"] {
+            assert!(
+                !rule.is_about(&format!("pandas.DataFrame.{other}")),
+                "{other}"
+            );
+        }
+        assert!(!rule.is_about("pandas.Series.mean"));
     }
 }

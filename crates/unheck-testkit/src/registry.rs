@@ -219,6 +219,12 @@ impl Registry {
             .insert((repository.into(), tag.into()), digest.clone());
         digest
     }
+
+    /// Forgets a tag, not what it names, as if it had never been set; whether it was there.
+    pub fn remove_tag(&self, repository: &str, tag: &str) -> bool {
+        let tag = (repository.to_owned(), tag.to_owned());
+        lock(&self.state).tags.remove(&tag).is_some()
+    }
 }
 
 impl State {

@@ -24,8 +24,8 @@ use crate::session::Session;
 
 pub use attach::check;
 pub use pull::{Pulled, WrittenPull, pull, save};
-use push::opened;
 pub use push::{Attach, PushedImage, Saying, push};
+use push::{Said, opened, push_one};
 pub use sign::{SignCommand, SignCommandError, Signer};
 pub use unheck_attest::dsse::{KeyError, SigningKey, VerifyingKey};
 pub use unheck_registry::{Reference, reference::ReferenceError};

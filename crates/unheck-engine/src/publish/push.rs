@@ -8,6 +8,7 @@ use unheck_base::Digest;
 use unheck_oci::image::{BlobKind, Descriptor, Index, Manifest};
 use unheck_oci::open::{MAX_DEPTH, MAX_DOCUMENT, MAX_DOCUMENTS, OpenError, Opened, Place, open};
 use unheck_registry::push::{Push, push as send};
+use unheck_registry::referrers::Artifact;
 use unheck_registry::{Access, Blob, Client, Content, Document, Purpose, Reference, Repository};
 use unheck_store::Store;
 
@@ -86,25 +87,59 @@ pub fn push(
         let tags = places.entry(reference.repository()).or_default();
         tags.extend(reference.tag_to_set());
     }
-    let (said, signer): (Vec<Attachment>, _) = match attach {
-        Attach::Nothing => (Vec::new(), None),
-        Attach::Said(saying) => {
-            let said = prepare(session, artifact, (&opened, saying.basis))?;
-            (said, saying.signer)
-        }
-    };
+    let said = Said::of(session, artifact, &opened, attach)?;
     let mut pushed = Vec::new();
     for (repository, tags) in places {
         let client = client(session, access, repository, Purpose::Push)?;
-        // Signed first: an image that cannot be signed is not pushed without.
-        let signed = said.iter().map(|one| one.artifacts(&client, signer));
-        let signed = signed.collect::<Result<Vec<_>, _>>()?;
+        let signed = said.signed(&client)?;
         pushed.push(push_one(session, &client, &whole, &tags)?);
-        for (attachment, artifacts) in said.iter().zip(&signed) {
-            attachment.attach(session, &client, artifacts)?;
-        }
+        signed.attach(session, &client)?;
     }
     Ok(pushed)
+}
+
+/// What is to be put beside an image, whatever the repository.
+pub(super) struct Said<'a> {
+    all: Vec<Attachment>,
+    signer: Option<&'a Signer>,
+}
+
+/// What is to be put beside an image in one repository.
+pub(super) struct Signed<'a>(Vec<(&'a Attachment, Vec<Artifact>)>);
+
+impl<'a> Said<'a> {
+    pub(super) fn of(
+        session: &Session,
+        artifact: &Path,
+        opened: &Opened,
+        attach: Attach<'a>,
+    ) -> Result<Self, PublishError> {
+        let (all, signer) = match attach {
+            Attach::Nothing => (Vec::new(), None),
+            Attach::Said(saying) => {
+                let all = prepare(session, artifact, (opened, saying.basis))?;
+                (all, saying.signer)
+            }
+        };
+        Ok(Self { all, signer })
+    }
+
+    /// Signs it, before anything is sent: an image that cannot be signed is not pushed without.
+    pub(super) fn signed(&self, client: &Client) -> Result<Signed<'_>, PublishError> {
+        let signed = self
+            .all
+            .iter()
+            .map(|one| Ok((one, one.artifacts(client, self.signer)?)));
+        signed.collect::<Result<_, _>>().map(Signed)
+    }
+}
+
+impl Signed<'_> {
+    /// Puts it beside the image, which must be there.
+    pub(super) fn attach(&self, session: &Session, client: &Client) -> Result<(), PublishError> {
+        let mut all = self.0.iter();
+        all.try_for_each(|(one, artifacts)| one.attach(session, client, artifacts))
+    }
 }
 
 /// The image at a path, and what there is to send of it: children before what names them.
@@ -128,7 +163,8 @@ pub(super) fn opened(artifact: &Path) -> Result<(Opened, Push), PublishError> {
     Ok((opened, whole))
 }
 
-fn push_one(
+/// Sends an image to one repository; its tags are set last.
+pub(super) fn push_one(
     session: &Session,
     client: &Client,
     whole: &Push,

@@ -1,6 +1,8 @@
 //! A target that is a repository: `deploy`, `release`, `rollback`, `status`, `prune` against the registry of the
 //! test kit.
 
+use std::collections::BTreeSet;
+
 use unheck_testkit::http::{Response, Server};
 use unheck_testkit::{ElfBuilder, Machine, Registry, RegistryOptions};
 
@@ -72,6 +74,21 @@ impl World {
     fn deployed(&self) -> Option<usize> {
         let status = self.json("status", &["status"]);
         status["hosts"][0]["deployed"].as_array().map(Vec::len)
+    }
+
+    /// The releases that are written down.
+    fn releases(&self) -> BTreeSet<String> {
+        let status = self.json("status", &["status"]);
+        let deployed = status["hosts"][0]["deployed"].as_array().expect("a list");
+        let names = deployed.iter().map(|one| one["release"].as_str());
+        names.map(|name| name.expect("a name").to_owned()).collect()
+    }
+
+    /// The releases that have a tag.
+    fn tagged(&self) -> BTreeSet<String> {
+        let tags = self.registry.tags("team/shop");
+        let ours = tags.iter().filter(|tag| tag.starts_with("live-shop"));
+        ours.map(|tag| tag["live-".len()..].to_owned()).collect()
     }
 
     /// The release whose image a tag names.
@@ -265,10 +282,11 @@ fn a_registry_that_removes_nothing_is_told_and_locks_nobody_out() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn what_fails_in_the_image_does_not_count_as_deployed() {
-    let world = World::new(
-        RegistryOptions::default(),
-        "smoke = '/app/probe \"of it\"'\n",
-    );
+    let options = RegistryOptions {
+        referrers: false,
+        ..RegistryOptions::default()
+    };
+    let world = World::new(options, "smoke = '/app/probe \"of it\"'\n");
     let absent = world.run(&["deploy", "a.oci.tar"]);
     assert_eq!(absent.code, 2, "{}", absent.stderr);
     assert!(
@@ -293,6 +311,8 @@ fn what_fails_in_the_image_does_not_count_as_deployed() {
     );
     assert_eq!(world.deployed(), Some(0));
     assert_eq!(world.run(&["release"]).code, 2, "nothing is deployed");
+    // Nor does a tag keep it, not even one for what is attached.
+    assert!(world.registry.tags("team/shop").is_empty());
 
     world.probe("good.oci.tar", ("fine", 0), &[]);
     let good = world.json("deploy", &["deploy", "good.oci.tar"]);
@@ -525,25 +545,58 @@ fn a_deployment_that_ends_at_any_request_is_completed_by_the_next() {
     let a = world.ok(&["deploy", "a.oci.tar"]);
     world.ok(&["release"]);
     let mut cuts = 0;
-    for requests in (0..).step_by(3) {
+    for requests in 0.. {
         world.registry.refuse_after(Some(requests));
         let cut = world.run(&["deploy", "b.oci.tar"]);
         world.registry.refuse_after(None);
         assert_eq!(world.live(), Some(a.clone()));
-        let status = world.json("status", &["status"]);
-        let deployed = status["hosts"][0]["deployed"].as_array().map(Vec::len);
+        let deployed = world.releases();
+        let tagged = world.tagged();
+        // What is half done does not count as deployed, and no tag names what does not count.
+        assert!(tagged.is_subset(&deployed), "{requests}: {tagged:?}");
         if cut.code == 0 {
-            assert_eq!(deployed, Some(2));
+            assert_eq!((deployed.len(), tagged.len()), (2, 2));
             break;
         }
         assert_eq!(cut.code, 3, "{requests}: {}", cut.stderr);
-        // Nothing half done counts as deployed, unless only the look after the last word was lost.
-        assert!(deployed == Some(1) || requests > 20, "{requests}: {status}");
+        // The next call, whatever it is, sets the tag that lacks; another deployment is one.
+        match requests % 3 {
+            0 => drop(world.ok(&["prune", "--releases", "9"])),
+            1 => drop(world.ok(&["release", &a])),
+            _ => drop(world.ok(&["deploy", "c.oci.tar"])),
+        }
+        assert_eq!(world.tagged(), world.releases(), "{requests}");
+        // As it was before.
+        world.ok(&["prune", "--releases", "0"]);
+        assert_eq!(world.tagged(), [a.clone()].into());
         cuts += 1;
     }
-    assert!(cuts >= 7, "{cuts}");
+    assert!(cuts >= 20, "{cuts}");
     let b = world.ok(&["deploy", "b.oci.tar"]);
     assert_eq!(world.ok(&["release", &b]), b);
+}
+
+/// What is left of a deployment that ends between its record and its tag.
+#[test]
+fn a_release_without_its_tag_gets_it_from_the_next_call() {
+    let world = World::new(RegistryOptions::default(), "");
+    let a = world.ok(&["deploy", "a.oci.tar"]);
+    world.ok(&["release"]);
+    let b = world.ok(&["deploy", "b.oci.tar"]);
+    let calls: [&[&str]; 4] = [
+        &["prune"],
+        &["release", &a],
+        &["deploy", "b.oci.tar"],
+        &["deploy", "c.oci.tar"],
+    ];
+    for call in calls {
+        assert!(world.registry.remove_tag("team/shop", &format!("live-{b}")));
+        world.ok(&["status"]);
+        assert!(!world.tagged().contains(&b), "a question changes nothing");
+        world.ok(call);
+        assert_eq!(world.tagged(), world.releases(), "{call:?}");
+        assert_eq!(world.named(&format!("live-{b}")), Some(b.clone()));
+    }
 }
 
 #[test]

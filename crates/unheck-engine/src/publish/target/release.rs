@@ -10,6 +10,7 @@ use unheck_base::Digest;
 use unheck_deploy::{Entry, Outcome, ReleaseReport, Switched, Wanted, named};
 use unheck_registry::{Document, Purpose, Removal};
 
+use super::deploy::keep_newest;
 use super::record::{NotWritten, Record, Served, State, Switching};
 use super::{Shop, TargetContext, TargetFault};
 use crate::publish::PublishError;
@@ -244,12 +245,14 @@ impl Turn<'_> {
     }
 }
 
-/// Ends a switch that an earlier call left unconfirmed: what served before serves again.
+/// Brings to an end what an earlier call left half done: a release without its tag, and a switch that is not confirmed,
+/// after which what served before serves again.
 pub(super) fn repair(
     shop: &Shop<'_>,
     record: &mut Record,
     doing: &'static str,
 ) -> Result<(), TargetFault> {
+    keep_newest(shop, &record.state).map_err(|error| shop.failed(doing, UNTOUCHED, error))?;
     let Some(switching) = &record.state.switching else {
         return Ok(());
     };

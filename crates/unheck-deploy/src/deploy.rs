@@ -13,12 +13,15 @@ use crate::delta::{self, Part};
 use crate::error::{DeployError, HostError, Refusal};
 use crate::host::{Context, Opened, State, all, failed, on_all};
 use crate::lists::{Difference, Listing, blob_name};
-use crate::remote::Session;
+use crate::remote::{Call, Session};
 use crate::status::ReleaseInfo;
 use crate::transport::Transport;
 
 /// Names that are asked for at once: less than a pipe holds, in both directions.
 const ASKED: usize = 300;
+
+/// Files whose blocks are asked for at once: the requests must be less than a pipe holds, the answers are more.
+const BLOCKS: usize = 40;
 
 /// Bytes of an archive up to which it goes through the session that is there: the host reads it byte by byte. One that
 /// is larger gets a session of its own.
@@ -50,9 +53,21 @@ pub struct DeployReport {
     pub sent: u64,
     /// Bytes that were received.
     pub received: u64,
+    /// Times that an answer of the host was waited for, besides those of ssh itself; none of a registry.
+    #[serde(default)]
+    pub round_trips: u64,
     /// Platforms of an image on which `smoke` was not run, because the machine that deploys does not run them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_run: Vec<String>,
+}
+
+impl DeployReport {
+    /// Adds what went through a session.
+    const fn count(&mut self, session: &Session) {
+        self.sent += session.sent;
+        self.received += session.received;
+        self.round_trips += session.round_trips;
+    }
 }
 
 /// Puts an artifact in place on every host of the target, at once.
@@ -96,14 +111,13 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn host(&self, way: &dyn Transport) -> Result<DeployReport, HostError> {
-        let mut host = Opened::lock(way, self.context, "deploy", true)?;
+        let (mut host, state) = Opened::lock(way, self.context, "deploy", true)?;
         if host.machine != self.artifact.machine {
             return Err(HostError::Machine {
                 host: host.machine,
                 artifact: self.artifact.machine.clone(),
             });
         }
-        let state = host.state(0)?;
         let mut report = DeployReport {
             host: way.label().to_owned(),
             already: false,
@@ -111,6 +125,7 @@ impl Job<'_> {
             bytes: 0,
             sent: 0,
             received: 0,
+            round_trips: 0,
             not_run: Vec::new(),
         };
         let info = self.info(&host, &state);
@@ -118,8 +133,10 @@ impl Job<'_> {
         if state.releases.contains_key(self.release) && self.again(&mut host, &state)? {
             report.already = true;
             if newest.as_deref() != Some(self.release) {
-                host.session.call("redate", &[self.release, &info])?;
-                self.audit(&mut host)?;
+                host.session.all(&[
+                    Call::new("redate", &[self.release, &info])?,
+                    self.audit(&host)?,
+                ])?;
             }
         } else {
             // An update differs least from what was deployed last.
@@ -137,17 +154,14 @@ impl Job<'_> {
                 }
                 other => other?,
             }
-            self.audit(&mut host)?;
         }
-        report.sent += host.session.sent;
-        report.received += host.session.received;
+        report.count(&host.session);
         Ok(report)
     }
 
-    fn audit(&self, host: &mut Opened<'_>) -> Result<(), HostError> {
+    fn audit(&self, host: &Opened<'_>) -> Result<Call, HostError> {
         let line = host.entry.about(self.release, Outcome::Done).line();
-        host.session.call("audit", &[&line])?;
-        Ok(())
+        Call::new("audit", &[&line])
     }
 
     /// The record of the release, deployed now.
@@ -197,8 +211,8 @@ impl Job<'_> {
         }
         let mut wanted = self.lacking(&mut host.session, &difference, lists)?;
         self.compare(&mut host.session, &difference, &mut wanted)?;
+        let mut calls = Vec::new();
         if !wanted.blobs.is_empty() || !wanted.lists.is_empty() {
-            let say = |what: &str| (self.context.say)(host.way.label(), what);
             say(&format!("sending {} files", wanted.blobs.len()));
             report.files += wanted.blobs.len() as u64;
             report.bytes += wanted
@@ -206,45 +220,41 @@ impl Job<'_> {
                 .values()
                 .map(|path| self.len(path))
                 .sum::<u64>();
-            self.transfer(host, report, "receive", |out| {
+            self.transfer(host, report, (&mut calls, "receive"), |out| {
                 write_blobs(out, self.artifact, &wanted)
             })?;
-            assemble(&mut host.session, &wanted)?;
+            assemble(&mut calls, &wanted)?;
         }
-        host.session.call("adopt", &[])?;
+        calls.push(Call::new("adopt", &[])?);
         let named = if difference.gone.is_empty() {
             "none".to_owned()
         } else {
             gone.0.hex()
         };
-        host.session.call("stage", &[self.release, &base, &named])?;
+        calls.push(Call::new("stage", &[self.release, &base, &named])?);
         if !difference.new.is_empty() {
-            self.transfer(host, report, "links", |out| {
+            self.transfer(host, report, (&mut calls, "links"), |out| {
                 write_links(out, self.artifact, self.release, &difference.new)
             })?;
         }
-        (self.context.say)(host.way.label(), "checking");
+        say("checking");
         let program = self.artifact.interpreter.as_ref().map(TreePath::as_str);
-        let smoke = self.context.target.smoke.as_deref();
-        host.session.call(
-            "smoke",
-            &[
-                self.release,
-                program.unwrap_or_default(),
-                smoke.unwrap_or_default(),
-            ],
-        )?;
+        let program = program.unwrap_or_default();
+        let smoke = self.context.target.smoke.as_deref().unwrap_or_default();
+        calls.push(Call::new("smoke", &[self.release, program, smoke])?);
         let tree = self.listing.content().hex();
-        host.session.call("finish", &[self.release, &tree, info])?;
+        calls.push(Call::new("finish", &[self.release, &tree, info])?);
+        calls.push(self.audit(host)?);
+        host.session.all(&calls)?;
         Ok(())
     }
 
-    /// Sends an archive.
+    /// Adds an archive to calls. One that is large is sent by itself, after these are done.
     fn transfer(
         &self,
         host: &mut Opened<'_>,
         report: &mut DeployReport,
-        verb: &str,
+        (calls, verb): (&mut Vec<Call>, &'static str),
         write: impl Fn(&mut dyn Write) -> Result<(), HostError>,
     ) -> Result<(), HostError> {
         let mut small = Small::default();
@@ -252,17 +262,17 @@ impl Job<'_> {
             Err(_) if small.is_over => {}
             written => {
                 written?;
-                host.session.send(verb, &host.token, &small.bytes)?;
+                calls.push(Call::archive(verb, &host.token, &small.bytes)?);
                 return Ok(());
             }
         }
+        if !calls.is_empty() {
+            host.session.all(&std::mem::take(calls))?;
+        }
         // It belongs to the holder of the lock.
         let mut session = Session::open_stream(host.way)?;
-        session.hello()?;
-        session.call("open", &[&self.context.target.directory, "no"])?;
-        let (sent, received) = session.stream(verb, &host.token, write)?;
-        report.sent += sent;
-        report.received += received;
+        session.hello(&[Call::new("open", &[&self.context.target.directory, "no"])?])?;
+        report.count(&session.stream(verb, &host.token, write)?);
         Ok(())
     }
 
@@ -278,21 +288,28 @@ impl Job<'_> {
         let tree = content.hex();
         let mut texts = self.listing.texts();
         let mut wanted = Wanted::default();
+        let mut calls = Vec::new();
         wanted.lists.extend(texts.remove_entry(&content));
-        self.transfer(host, report, "receive", |out| {
+        self.transfer(host, report, (&mut calls, "receive"), |out| {
             write_blobs(out, self.artifact, &wanted)
         })?;
-        let missing = host.session.call("lack", &[&tree])?;
+        calls.push(Call::new("lack", &[&tree])?);
+        let missing = host.session.all(&calls)?.pop().unwrap_or_default();
         let missing: BTreeSet<&str> = missing.iter().map(String::as_str).collect();
         texts.retain(|digest, _| missing.contains(digest.hex().as_str()));
+        calls.clear();
         if !texts.is_empty() {
             wanted.lists = texts;
-            self.transfer(host, report, "receive", |out| {
+            self.transfer(host, report, (&mut calls, "receive"), |out| {
                 write_blobs(out, self.artifact, &wanted)
             })?;
         }
-        match host.session.call("differ", &[base, &tree]) {
-            Ok(lines) => Ok(Difference::parse(&lines, self.artifact)),
+        calls.push(Call::new("differ", &[base, &tree])?);
+        match host.session.all(&calls) {
+            Ok(mut answers) => {
+                let lines = answers.pop().unwrap_or_default();
+                Ok(Difference::parse(&lines, self.artifact))
+            }
             Err(HostError::Refused {
                 refusal: Refusal::Absent,
                 ..
@@ -354,31 +371,38 @@ impl Job<'_> {
         difference: &Difference,
         wanted: &mut Wanted<'_>,
     ) -> Result<(), HostError> {
-        for (name, path) in &wanted.blobs {
-            let Some(old) = difference.was.get(*path) else {
-                continue;
-            };
-            if !delta::SIZES.contains(&self.len(path)) || name.ends_with(".x") {
-                continue;
-            }
-            let blocks = session.call("blocks", &[old])?;
-            let failed = |source| HostError::Read {
-                path: (*path).clone(),
-                source,
-            };
-            let bytes = fs_err::read(self.artifact.root.join(path.as_str())).map_err(failed)?;
-            if Digest::of(&bytes).hex() != *name {
-                return Err(HostError::Damaged {
-                    path: (*path).clone(),
-                });
-            }
-            if let Some(parts) = delta::parts(&bytes, &blocks) {
-                let old = old.clone();
-                let delta = Delta { old, bytes, parts };
-                wanted.deltas.insert(name.clone(), delta);
+        let alike = wanted.blobs.iter().filter_map(|(name, path)| {
+            let old = difference.was.get(*path)?;
+            let fits = delta::SIZES.contains(&self.len(path)) && !name.ends_with(".x");
+            fits.then_some((name, *path, old))
+        });
+        let alike: Vec<_> = alike.collect();
+        for alike in alike.chunks(BLOCKS) {
+            let calls = alike.iter().map(|(_, _, old)| Call::new("blocks", &[old]));
+            let answers = session.all(&calls.collect::<Result<Vec<_>, _>>()?)?;
+            for ((name, path, old), blocks) in alike.iter().zip(answers) {
+                let bytes = self.read(path)?;
+                if Digest::of(&bytes).hex() != **name {
+                    return Err(HostError::Damaged {
+                        path: (*path).clone(),
+                    });
+                }
+                if let Some(parts) = delta::parts(&bytes, &blocks) {
+                    let old = (*old).clone();
+                    let delta = Delta { old, bytes, parts };
+                    wanted.deltas.insert((*name).clone(), delta);
+                }
             }
         }
         Ok(())
+    }
+
+    fn read(&self, path: &TreePath) -> Result<Vec<u8>, HostError> {
+        let bytes = fs_err::read(self.artifact.root.join(path.as_str()));
+        bytes.map_err(|source| HostError::Read {
+            path: path.clone(),
+            source,
+        })
     }
 
     fn len(&self, path: &TreePath) -> u64 {
@@ -412,7 +436,7 @@ impl Write for Small {
 }
 
 /// Has the host put together what went in parts.
-fn assemble(session: &mut Session, wanted: &Wanted<'_>) -> Result<(), HostError> {
+fn assemble(calls: &mut Vec<Call>, wanted: &Wanted<'_>) -> Result<(), HostError> {
     for (name, delta) in &wanted.deltas {
         let parts = delta.parts.iter().enumerate();
         let lines = parts.map(|(number, part)| match part {
@@ -422,7 +446,7 @@ fn assemble(session: &mut Session, wanted: &Wanted<'_>) -> Result<(), HostError>
         let lines: Vec<String> = lines.chain([String::new()]).collect();
         let words = [name.as_str(), delta.old.as_str()].into_iter();
         let words: Vec<&str> = words.chain(lines.iter().map(String::as_str)).collect();
-        session.call("assemble", &words)?;
+        calls.push(Call::new("assemble", &words)?);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::audit::{By, Entry, Outcome};
 use crate::config::Target;
 use crate::error::{DeployError, HostError, HostFailure};
-use crate::remote::Session;
+use crate::remote::{Call, Session};
 use crate::status::{Rank, ReleaseInfo, next_order};
 use crate::transport::Transport;
 
@@ -55,6 +55,29 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// What `state` answers.
+    fn parse(lines: &[String]) -> Self {
+        let mut state = Self::default();
+        for line in lines {
+            let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+            let named = (value != "none").then(|| value.to_owned());
+            match key {
+                "current" => state.current = named,
+                "previous" => state.previous = named,
+                "undo" => state.undo = Some(value.to_owned()),
+                "locked" => state.locked = Some(crate::error::holder(value)),
+                "release" => {
+                    let (id, info) = value.split_once(' ').unwrap_or((value, ""));
+                    state.releases.insert(id.to_owned(), info.to_owned());
+                }
+                // A line that was cut by a crash says nothing.
+                "audit" => state.audit.extend(Entry::parse(value)),
+                _ => {}
+            }
+        }
+        state
+    }
+
     /// Releases by name, each with where it stands; one whose record is lost stands before all others.
     pub(crate) fn ranked(&self) -> Vec<(Option<Rank>, String)> {
         let rank = |info: &String| ReleaseInfo::parse(info).map(|info| info.rank());
@@ -77,16 +100,25 @@ impl State {
 }
 
 impl<'a> Opened<'a> {
-    /// Greets a host and enters its directory of releases, which is made where `make` says so.
-    pub(crate) fn enter(
+    /// What a host has, with so many of the last lines of its audit log. Changes nothing.
+    pub(crate) fn look(
         way: &'a dyn Transport,
         context: &Context<'_>,
-        what: &str,
-        make: bool,
-    ) -> Result<Self, HostError> {
+        history: u32,
+    ) -> Result<State, HostError> {
+        (context.say)(way.label(), "connecting");
+        let (_, answers) = Session::open(way)?.hello(&[
+            Call::new("open", &[&context.target.directory, "no"])?,
+            Call::new("state", &[&history.to_string()])?,
+        ])?;
+        Ok(State::parse(answers.last().map_or(&[], Vec::as_slice)))
+    }
+
+    /// Greets a host. Nothing is looked at yet: who acts is known only when it says from where.
+    fn greet(way: &'a dyn Transport, context: &Context<'_>, what: &str) -> Result<Self, HostError> {
         (context.say)(way.label(), "connecting");
         let mut session = Session::open(way)?;
-        let facts = session.hello()?;
+        let (facts, _) = session.hello(&[])?;
         let fact = |name: &str| {
             let found = facts.iter().find_map(|line| line.strip_prefix(name));
             found.unwrap_or_default().trim().to_owned()
@@ -94,7 +126,6 @@ impl<'a> Opened<'a> {
         let from = fact("from ");
         let from = from.split(' ').next().unwrap_or_default();
         let machine = fact("machine ");
-        session.call("open", &[&context.target.directory, yes_no(make)])?;
         Ok(Self {
             way,
             session,
@@ -105,27 +136,32 @@ impl<'a> Opened<'a> {
         })
     }
 
-    /// As [`Opened::enter`]; then nobody else changes anything, and what an earlier session left half
-    /// done is brought to an end.
+    /// Enters a host's directory of releases, which is made where `make` says so; then nobody else changes anything, and
+    /// what an earlier session left half done is brought to an end. With what the host has then.
     pub(crate) fn lock(
         way: &'a dyn Transport,
         context: &Context<'_>,
         what: &str,
         make: bool,
-    ) -> Result<Self, HostError> {
-        let mut opened = Self::enter(way, context, what, make)?;
+    ) -> Result<(Self, State), HostError> {
+        let mut opened = Self::greet(way, context, what)?;
         let owner = opened.entry.line();
-        let token = opened
-            .session
-            .call("lock", &[&owner, yes_no(context.steal)])?;
-        opened.token = token.into_iter().next().unwrap_or_default();
         let reload = context.target.reload.as_deref().unwrap_or_default();
-        opened.session.call("reload", &[reload])?;
         let undone = Entry {
             outcome: Some(Outcome::Undone),
             ..opened.entry.clone()
         };
-        let repaired = opened.session.call("repair", &[&undone.line()])?;
+        let answers = opened.session.all(&[
+            Call::new("open", &[&context.target.directory, yes_no(make)])?,
+            Call::new("lock", &[&owner, yes_no(context.steal)])?,
+            Call::new("reload", &[reload])?,
+            Call::new("repair", &[&undone.line()])?,
+            Call::new("state", &["0"])?,
+        ])?;
+        let [_, token, _, repaired, state] = &answers[..] else {
+            unreachable!("an answer to each call");
+        };
+        opened.token = token.first().cloned().unwrap_or_default();
         opened.undone = repaired
             .iter()
             .find_map(|line| line.strip_prefix("undone "))
@@ -136,31 +172,7 @@ impl<'a> Opened<'a> {
                 "an unconfirmed switch of an earlier call was undone",
             );
         }
-        Ok(opened)
-    }
-
-    /// What the host has, with so many of the last lines of its audit log.
-    pub(crate) fn state(&mut self, history: u32) -> Result<State, HostError> {
-        let lines = self.session.call("state", &[&history.to_string()])?;
-        let mut state = State::default();
-        for line in &lines {
-            let (key, value) = line.split_once(' ').unwrap_or((line, ""));
-            let named = (value != "none").then(|| value.to_owned());
-            match key {
-                "current" => state.current = named,
-                "previous" => state.previous = named,
-                "undo" => state.undo = Some(value.to_owned()),
-                "locked" => state.locked = Some(crate::error::holder(value)),
-                "release" => {
-                    let (id, info) = value.split_once(' ').unwrap_or((value, ""));
-                    state.releases.insert(id.to_owned(), info.to_owned());
-                }
-                // A line that was cut by a crash says nothing.
-                "audit" => state.audit.extend(Entry::parse(value)),
-                _ => {}
-            }
-        }
-        Ok(state)
+        Ok((opened, State::parse(state)))
     }
 }
 

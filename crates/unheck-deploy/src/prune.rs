@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::audit::Outcome;
 use crate::error::{DeployError, HostError};
 use crate::host::{Context, Opened, State, all, failed, on_all};
+use crate::remote::Call;
 use crate::status::Rank;
 
 /// What was removed from the hosts of a target.
@@ -35,8 +36,7 @@ pub struct PruneReport {
 /// [`DeployError`]; every removal that was done stays done.
 pub fn prune(context: &Context<'_>, keep: u32) -> Result<Pruned, DeployError> {
     let answers = on_all(context.ways, |way| {
-        let mut host = Opened::lock(&**way, context, "prune", false)?;
-        let state = host.state(0)?;
+        let (mut host, state) = Opened::lock(&**way, context, "prune", false)?;
         on_host(context, &mut host, &state, keep)
     });
     let hosts = all(context, answers)
@@ -56,9 +56,9 @@ fn on_host(
     let (kept, removed) = split(state, keep);
     for id in &removed {
         (context.say)(host.way.label(), &format!("removing {id}"));
-        host.session.call("remove", &[id])?;
         let line = host.entry.about(id, Outcome::Done).line();
-        host.session.call("audit", &[&line])?;
+        host.session
+            .all(&[Call::new("remove", &[id])?, Call::new("audit", &[&line])?])?;
     }
     let swept = host.session.call("sweep", &[])?;
     let freed = swept.iter().find_map(|line| line.strip_prefix("freed "));

@@ -87,8 +87,7 @@ pub fn release(
     let (verb, what) = wanted.words();
     let untouched = |failures| failed(context, verb, "what serves was not touched", failures);
     let answers = on_all(context.ways, |way| {
-        let mut host = Opened::lock(&**way, context, what, false)?;
-        let state = host.state(0)?;
+        let (host, state) = Opened::lock(&**way, context, what, false)?;
         Ok(Turn {
             host,
             state,
@@ -193,7 +192,7 @@ impl Turn<'_> {
     }
 
     fn is_there(&mut self) -> Result<(), HostFailure> {
-        let answer = self.host.state(0);
+        let answer = self.host.session.call("state", &["0"]);
         answer.map(drop).map_err(|error| self.failure(error))
     }
 

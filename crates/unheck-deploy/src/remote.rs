@@ -18,13 +18,14 @@ use crate::transport::Transport;
 /// The far side's program.
 const PROGRAM: &str = include_str!("remote.sh");
 /// The functions of it that a session needs which only sends a stream: the others would travel for nothing.
-const STREAM: [&str; 11] = [
+const STREAM: [&str; 12] = [
     "data",
     "held",
     "leave",
     "no",
     "try",
     "unpack",
+    "verb_and",
     "verb_hello",
     "verb_links",
     "verb_open",
@@ -52,6 +53,64 @@ pub(crate) struct Session {
     pub(crate) sent: u64,
     /// Bytes read from it.
     pub(crate) received: u64,
+    /// Times that its answer was waited for.
+    pub(crate) round_trips: u64,
+    /// Whether something was written since.
+    asked: bool,
+}
+
+/// A verb with all that belongs to it, to be sent with [`Session::all`].
+#[derive(Debug)]
+pub(crate) struct Call {
+    verb: &'static str,
+    request: Vec<u8>,
+}
+
+impl Call {
+    /// A verb with its arguments.
+    ///
+    /// # Errors
+    /// An argument has a line feed. The configuration and everything else is checked before; this is the last wall.
+    pub(crate) fn new(verb: &'static str, arguments: &[&str]) -> Result<Self, HostError> {
+        let request = request(verb, arguments)?.into_bytes();
+        Ok(Self { verb, request })
+    }
+
+    /// A verb with an archive, which must be small: the host reads it byte by byte.
+    ///
+    /// # Errors
+    /// As [`Call::new`].
+    pub(crate) fn archive(
+        verb: &'static str,
+        argument: &str,
+        archive: &[u8],
+    ) -> Result<Self, HostError> {
+        let mut call = Self::new(verb, &[argument, &archive.len().to_string()])?;
+        call.request.extend_from_slice(archive);
+        Ok(call)
+    }
+}
+
+fn request(verb: &str, arguments: &[&str]) -> Result<String, HostError> {
+    if arguments.iter().any(|argument| argument.contains('\n')) {
+        return Err(HostError::Nonsense {
+            step: verb.to_owned(),
+            answer: "an argument of two lines".to_owned(),
+        });
+    }
+    Ok([&[verb], arguments, &[""]].concat().join("\n"))
+}
+
+/// Each call but the first on condition that the one before it is carried out.
+fn together<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Vec<u8> {
+    let mut requests = Vec::new();
+    for call in calls {
+        if !requests.is_empty() {
+            requests.extend(format!("and\n{}\n", call.request.len()).bytes());
+        }
+        requests.extend_from_slice(&call.request);
+    }
+    requests
 }
 
 /// An answer: data, or a refusal.
@@ -99,6 +158,8 @@ impl Session {
             program: way.program(),
             sent: 0,
             received: 0,
+            round_trips: 0,
+            asked: false,
         };
         match session.write(&program, "the first contact") {
             // Why is on standard error, which the first call reads.
@@ -107,17 +168,28 @@ impl Session {
         }
     }
 
-    /// The first call: what the host says before its answer (greetings of its shell) is passed over.
+    /// The first call, with others that travel with it: what the host says before its answer (greetings of its shell) is
+    /// passed over. Its own answer, and theirs.
     ///
     /// # Errors
-    /// The host does not answer as a shell does, or lacks tools.
-    pub(crate) fn hello(&mut self) -> Answer {
-        self.write(b"hello\n", "hello")
-            .or_else(|error| match error {
-                // Why is on standard error.
-                HostError::Broken { .. } => Ok(()),
-                error => Err(error),
-            })?;
+    /// The host does not answer as a shell does, or lacks tools; as [`Session::all`].
+    pub(crate) fn hello(
+        &mut self,
+        calls: &[Call],
+    ) -> Result<(Vec<String>, Vec<Vec<String>>), HostError> {
+        let hello = Call::new("hello", &[])?;
+        match self.write(&together([&hello].into_iter().chain(calls)), "hello") {
+            // Why is on standard error.
+            Ok(()) | Err(HostError::Broken { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let first = self.greeted()?;
+        let facts = self.rest("hello", first)?;
+        Ok((facts, self.answers(calls)?))
+    }
+
+    /// The first line that is no greeting.
+    fn greeted(&mut self) -> Result<String, HostError> {
         let mut greeting = Vec::new();
         loop {
             let line = match self.line("hello") {
@@ -134,7 +206,7 @@ impl Session {
                 Err(error) => return Err(error),
             };
             if line.starts_with("-machine ") || line.starts_with('!') {
-                return self.rest("hello", line);
+                return Ok(line);
             }
             greeting.extend(line.bytes().chain([b'\n']));
             if greeting.len() > MAX_GREETING {
@@ -149,41 +221,36 @@ impl Session {
     /// # Errors
     /// The host refuses, answers nonsense, or is gone.
     pub(crate) fn call(&mut self, verb: &str, arguments: &[&str]) -> Answer {
-        self.ask(verb, arguments)?;
+        self.write(request(verb, arguments)?.as_bytes(), verb)?;
         let first = self.line(verb)?;
         self.rest(verb, first)
     }
 
-    /// Asks without waiting for the answer.
-    pub(crate) fn ask(&mut self, verb: &str, arguments: &[&str]) -> Result<(), HostError> {
-        let mut request = format!("{verb}\n");
-        for argument in arguments {
-            // The configuration and everything else is checked before; this is the last wall.
-            if argument.contains('\n') {
-                return Err(self.nonsense(verb, "an argument of two lines"));
-            }
-            request.push_str(argument);
-            request.push('\n');
-        }
-        self.write(request.as_bytes(), verb)
-    }
-
-    /// Calls a verb with an archive, which must be small: the host reads it byte by byte.
+    /// Calls that travel together, so that their answers are waited for once: each is carried out only if the one before
+    /// it was. Nothing is read before all are written, so either they or their answers, but for the last, must be less
+    /// than a pipe holds. Their answers, in their order.
     ///
     /// # Errors
-    /// As [`Session::call`].
-    pub(crate) fn send(&mut self, verb: &str, argument: &str, archive: &[u8]) -> Answer {
-        if argument.contains('\n') {
-            return Err(self.nonsense(verb, "an argument of two lines"));
+    /// As [`Session::call`], of the first that fails.
+    pub(crate) fn all(&mut self, calls: &[Call]) -> Result<Vec<Vec<String>>, HostError> {
+        let step = calls.first().map_or("", |call| call.verb);
+        match self.write(&together(calls), step) {
+            // The far side stopped reading: its answer says why.
+            Ok(()) | Err(HostError::Broken { .. }) => {}
+            Err(error) => return Err(error),
         }
-        let mut request = format!("{verb}\n{argument}\n{}\n", archive.len()).into_bytes();
-        request.extend_from_slice(archive);
-        self.write(&request, verb)?;
-        let first = self.line(verb)?;
-        self.rest(verb, first)
+        self.answers(calls)
     }
 
-    /// Sends a stream after a verb, to its end, and reads the answer. The session is over then.
+    fn answers(&mut self, calls: &[Call]) -> Result<Vec<Vec<String>>, HostError> {
+        let answers = calls.iter().map(|call| {
+            let first = self.line(call.verb)?;
+            self.rest(call.verb, first)
+        });
+        answers.collect()
+    }
+
+    /// Sends a stream after a verb, to its end, and reads the answer. The session is over then; what it counted is left.
     ///
     /// # Errors
     /// As [`Session::call`]; whatever `write` answers.
@@ -192,8 +259,8 @@ impl Session {
         verb: &str,
         argument: &str,
         write: impl FnOnce(&mut dyn Write) -> Result<(), HostError>,
-    ) -> Result<(u64, u64), HostError> {
-        self.ask(verb, &[argument, "all"])?;
+    ) -> Result<Self, HostError> {
+        self.write(request(verb, &[argument, "all"])?.as_bytes(), verb)?;
         let mut counted = Counted {
             inner: self.stdin.take(),
             written: 0,
@@ -209,7 +276,7 @@ impl Session {
         let first = self.line(verb)?;
         self.rest(verb, first)?;
         written?;
-        Ok((self.sent, self.received))
+        Ok(self)
     }
 
     fn rest(&mut self, verb: &str, first: String) -> Answer {
@@ -237,6 +304,7 @@ impl Session {
     }
 
     fn line(&mut self, verb: &str) -> Result<String, HostError> {
+        self.round_trips += u64::from(std::mem::take(&mut self.asked));
         let mut line = Vec::new();
         let read = (&mut self.stdout)
             .take(MAX_LINE)
@@ -259,6 +327,7 @@ impl Session {
             Some(stdin) => stdin.write_all(bytes).and_then(|()| stdin.flush()),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         };
+        self.asked = true;
         self.sent += bytes.len() as u64;
         written.map_err(|_| HostError::Broken {
             step: verb.to_owned(),
@@ -396,7 +465,7 @@ mod tests {
             "x".into(),
         ];
         let mut session = Session::open(&noisy).expect("session");
-        let data = session.hello().expect("hello");
+        let (data, _) = session.hello(&[]).expect("hello");
         assert!(data[0].starts_with("machine "), "{data:?}");
         for value in [
             "/tmp/$(touch /tmp/unheck-evil)",
@@ -412,13 +481,52 @@ mod tests {
             unknown.to_string().contains("there is no rm -rf /"),
             "{unknown}"
         );
-        session.hello().expect("still there");
+        session.hello(&[]).expect("still there");
+    }
+
+    #[test]
+    fn what_follows_a_refusal_is_passed_over_and_the_session_goes_on() {
+        let temp = tempfile::tempdir().expect("temp");
+        let place = temp.path().join("releases");
+        let place = place.to_str().expect("UTF-8");
+        let mut way = local("sh");
+        way.home = temp.path().to_owned();
+        let mut session = Session::open(&way).expect("session");
+        session.hello(&[]).expect("hello");
+        let call = |verb, arguments: &[&str]| Call::new(verb, arguments).expect("a call");
+        // The home is no place for a lock; and what is passed over holds lines that are verbs.
+        let refused = session.all(&[
+            call("open", &[place, "no"]),
+            call("lock", &["ada", "no"]),
+            Call::archive("receive", "none", b"hello\nopen\n\0\xff").expect("a call"),
+            call("have", &["hello", "é", ""]),
+            call("audit", &["lock"]),
+        ]);
+        let refused = refused.expect_err("absent").to_string();
+        assert!(refused.contains("holds no releases"), "{refused}");
+        let left = fs_err::read_dir(temp.path()).expect("home").count();
+        assert_eq!((left, session.round_trips), (0, 2));
+        let answers = session.all(&[
+            call("open", &[place, "yes"]),
+            call("lock", &["ada", "no"]),
+            call("audit", &["a line"]),
+            call("have", &["0a", ""]),
+        ]);
+        let answers = answers.expect("answers");
+        assert_eq!(
+            (answers.len(), &answers[3][..]),
+            (4, &["0a".to_owned()][..])
+        );
+        assert_eq!(session.round_trips, 3);
+        let log = std::path::Path::new(place).join("audit.log");
+        assert_eq!(fs_err::read_to_string(log).expect("log"), "a line\n");
+        assert!(Call::new("audit", &["two\nlines"]).is_err());
     }
 
     #[test]
     fn a_session_for_a_stream_gets_a_part_of_the_program() {
         let mut session = Session::open_stream(&local("sh")).expect("session");
-        session.hello().expect("hello");
+        session.hello(&[]).expect("hello");
         let absent = session.call("open", &["/no/such/place", "no"]);
         assert!(absent.is_err());
         let refused = session
@@ -439,7 +547,7 @@ mod tests {
             let mut way = local("sh");
             way.shell = vec!["sh".into(), "-c".into(), script.into()];
             Session::open(&way)
-                .and_then(|mut session| session.hello())
+                .and_then(|mut session| session.hello(&[]))
                 .expect_err("no shell")
                 .to_string()
         };

@@ -2,7 +2,8 @@
 #
 # It is evaluated by `sh`, so that its standard input is free: verbs, each on a line, each followed by
 # its arguments on lines of their own. No value is ever a part of the program's text. An answer is any
-# number of lines `-DATA`, then one line `+` (done) or `!CODE TEXT` (not done, and why).
+# number of lines `-DATA`, then one line `+` (done) or `!CODE TEXT` (not done, and why). Verbs may come before
+# the one in front of them is answered; `and` says of one that it hangs on that answer.
 #
 # It travels without comments and indentation, so no text goes on in an indented line.
 #
@@ -16,11 +17,25 @@ export LC_ALL
 unset CDPATH
 trap '' PIPE
 tab=$(printf '\t')
-dir='' mine='' reload='' unconfirmed='' why=''
+dir='' mine='' reload='' unconfirmed='' refused='' why=''
 
 data() { printf -- '-%s\n' "$1"; }
-yes() { printf '+\n'; }
-no() { printf '!%s %s\n' "$1" "$(printf '%s' "$2" | tr '\000-\037\177' ' ' | cut -c 1-2000)"; }
+yes() {
+    refused=''
+    printf '+\n'
+}
+no() {
+    refused=yes
+    printf '!%s %s\n' "$1" "$(printf '%s' "$2" | tr '\000-\037\177' ' ' | cut -c 1-2000)"
+}
+
+# and SIZE, then a verb with all that belongs to it, so many bytes: where the last answer was a refusal it is passed
+# over, and not answered.
+verb_and() {
+    IFS= read -r size || return
+    # A session that cannot pass over it would carry it out.
+    [ -z "$refused" ] || dd bs=1 count="$size" >/dev/null 2>&1 || exit
+}
 
 # try COMMAND...: quiet when it works; else says it and its last words in $why.
 try() {
@@ -670,7 +685,7 @@ trap leave HUP INT TERM
 
 while IFS= read -r verb; do
     case $verb in
-    hello | open | lock | reload | repair | state | lack | differ | have | blocks | receive | \
+    and | hello | open | lock | reload | repair | state | lack | differ | have | blocks | receive | \
         assemble | adopt | stage | links | smoke | finish | again | redate | switch | commit | undo | health | audit | remove | sweep) "verb_$verb" ;;
     *) no bug "there is no $verb" ;;
     esac

@@ -120,14 +120,13 @@ impl ReleaseInfo {
 /// No host answers.
 pub fn status(context: &Context<'_>) -> Result<StatusReport, DeployError> {
     let answers = on_all(context.ways, |way| {
-        let state = match Opened::enter(&**way, context, "status", false) {
-            Ok(mut host) => host.state(HISTORY),
+        let state = match Opened::look(&**way, context, HISTORY) {
             // Nothing was ever deployed there.
             Err(HostError::Refused {
                 refusal: Refusal::Absent,
                 ..
             }) => Ok(State::default()),
-            Err(error) => Err(error),
+            answer => answer,
         };
         state
             .map(|state| of_host(way.label(), state))

@@ -170,6 +170,29 @@ fn an_update_sends_what_changed_and_little_more() {
     println!("full {full:?}\nupdate {update:?}");
 }
 
+/// On a link to the other end of the world each of them is a quarter of a second.
+#[test]
+fn a_deployment_waits_for_few_answers() {
+    let mut kit = Kit::new();
+    let mut deploy = |artifact: &unheck_deploy::Artifact| {
+        kit.later();
+        let deployed = kit.deploy(artifact).expect("deploy");
+        kit.check(0, &deployed.release, artifact);
+        deployed.hosts[0].round_trips
+    };
+    let other = Kit::new();
+    let one = other.artifact("1");
+    // Who it is; the lock, and what is there; what lacks; a session for what is large; the rest, to the audit log.
+    assert_eq!(deploy(&one), 6);
+    // The list of lists, the lists that changed, and what of the files lacks come between.
+    let edit = other.changed("1", "app/version", "2");
+    assert_eq!(deploy(&edit), 6);
+    // Where a large file changed a little, its blocks are asked for.
+    assert_eq!(deploy(&other.artifact("3")), 7);
+    assert_eq!(deploy(&edit), 4, "there, and to be the newest again");
+    assert_eq!(deploy(&edit), 3, "there");
+}
+
 #[test]
 fn a_large_file_that_changed_a_little_sends_what_is_new_in_it() {
     let mut kit = Kit::new();

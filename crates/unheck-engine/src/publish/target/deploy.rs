@@ -63,6 +63,7 @@ pub fn deploy(
             bytes: pushed.sent,
             sent: pushed.sent,
             received: 0,
+            round_trips: 0,
             not_run,
         }],
     })

@@ -4,6 +4,7 @@
 //! Pure over a pack; the answer is kept in the store by the archive's digest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, Match};
@@ -204,7 +205,7 @@ pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
             true => &mut facts.suite_optional,
             false => &mut facts.optional,
         };
-        if imports_any(&OPTIONAL, bytes)
+        if imports_optional(bytes)
             && let Ok(parsed) = unheck_pyapi::parse(bytes)
         {
             let imports = unheck_pyapi::imports(&parsed, "").into_iter();
@@ -220,7 +221,7 @@ pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
         let stub = format!("{}i", path.as_str());
         facts.stubs.extend(TreePath::new(&stub).ok());
     }
-    if !opens && !imports_any(&WATCHED_WORDS, bytes) {
+    if !opens && !imports_watched(bytes) && !imports_optional(bytes) {
         return;
     }
     let Ok(parsed) = unheck_pyapi::parse(bytes) else {
@@ -285,10 +286,8 @@ fn optional(module: &str) -> Option<String> {
 }
 
 /// Words that are looked for in source: whole, but for a leading underscore and `test`.
-static WATCHED_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let optional = crate::steps::optional::modules();
-    words(optional.chain(WATCHED.iter().copied()).chain(["test"]))
-});
+static WATCHED_WORDS: LazyLock<AhoCorasick> =
+    LazyLock::new(|| words(WATCHED.iter().copied().chain(["test"])));
 static OPTIONAL: LazyLock<AhoCorasick> = LazyLock::new(|| words(crate::steps::optional::modules()));
 static COMPILED: LazyLock<AhoCorasick> =
     LazyLock::new(|| words(crate::steps::optional::compiled()));
@@ -309,30 +308,52 @@ fn whole_words<'a>(words: &'a AhoCorasick, bytes: &'a [u8]) -> impl Iterator<Ite
     })
 }
 
-/// Whether a line that can be part of an import holds one of the words: one that says so, or one of nothing but
+/// Whether a line that can be part of an import holds a word that rules ask for: one that says so, or one of nothing but
 /// names, as inside the parentheses of `from package import (…)`.
-fn imports_any(words: &AhoCorasick, bytes: &[u8]) -> bool {
+fn imports_watched(bytes: &[u8]) -> bool {
     let names_only = |line: &[u8]| {
         line.iter().all(|byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b',' | b' ' | b'(' | b')' | b'.')
         })
     };
-    let mut read = 0;
-    whole_words(words, bytes).any(|found| {
-        // A line is looked at once, however many words it has.
-        if found.start() < read {
-            return false;
-        }
-        let start = memchr::memrchr(b'\n', &bytes[..found.start()]).map_or(0, |at| at + 1);
-        let end = memchr::memchr(b'\n', &bytes[found.end()..]);
-        read = end.map_or(bytes.len(), |at| found.end() + at);
-        let line = bytes[start..read].trim_ascii();
+    let found = whole_words(&WATCHED_WORDS, bytes);
+    any_line(bytes, found.map(|found| found.range()), |line| {
         line.starts_with(b"import ")
             || line.starts_with(b"from ")
             || contains(line, b"import_module")
             || contains(line, b"__import__")
             || names_only(line)
     })
+}
+
+/// Whether a line that imports has the name of a module that keeps an optional part. Such modules are imported by their
+/// own names, so each such line says `import`.
+fn imports_optional(bytes: &[u8]) -> bool {
+    let found = memchr::memmem::find_iter(bytes, b"import").map(|at| at..at + 6);
+    any_line(bytes, found, |line| {
+        whole_words(&OPTIONAL, line).next().is_some()
+    })
+}
+
+/// Whether a line in which something was found is one of those; each is looked at once.
+fn any_line(
+    bytes: &[u8],
+    found: impl Iterator<Item = Range<usize>>,
+    is: impl Fn(&[u8]) -> bool,
+) -> bool {
+    let mut read = 0;
+    for found in found {
+        if found.start < read {
+            continue;
+        }
+        let start = memchr::memrchr(b'\n', &bytes[..found.start]).map_or(0, |at| at + 1);
+        let end = memchr::memchr(b'\n', &bytes[found.end..]);
+        read = end.map_or(bytes.len(), |at| found.end + at);
+        if is(bytes[start..read].trim_ascii()) {
+            return true;
+        }
+    }
+    false
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

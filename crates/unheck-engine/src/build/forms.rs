@@ -18,7 +18,8 @@ use crate::layout::Layout;
 use crate::limits::Weight;
 use crate::platform::Platform;
 use crate::steps::{
-    Relocated, Relocation, TrimFacts, launcher_node, relocate, relocate_app, relocated_sizes,
+    Relocated, Relocation, TrimFacts, compiling_root, launcher_node, relocate, relocate_app,
+    relocated_sizes,
 };
 use crate::tree::{Content, Node, Origin, Tree};
 use crate::verify::{FormSubject, verify_exe, verify_form};
@@ -173,9 +174,12 @@ impl FormBuilder<'_> {
             stepped.tree.remove(&path);
         }
         let mut sizes = relocated_sizes(&stepped.tree, layout);
+        let image = stepped.tree.clone();
         let relocated = relocate(&mut stepped.tree, store, &self.relocation()).map_err(Box::new)?;
         // Last: unchecked bytecode of a module that was changed later would hide the change.
-        let grown = self.builder.bytecode(&mut stepped)?;
+        let grown = self.builder.bytecode(&mut stepped, &|_| {
+            Ok(compiling_root(store, &image, self.builder.target)?)
+        })?;
         sizes.with_libraries = sizes.with_libraries.saturating_add_signed(grown);
         sizes.without = sizes.without.saturating_add_signed(grown);
         let key = stepped.key(key);

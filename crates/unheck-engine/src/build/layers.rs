@@ -16,6 +16,7 @@ use crate::layers::{
 use crate::layout::{APP_DIR, Layout};
 use crate::lock::Target;
 use crate::locker::app_facts;
+use crate::roots::{Roots, from_layers};
 use crate::scan::{named_in_command, scan_pack};
 use crate::sdist::app_wheel;
 use crate::steps::imports::{
@@ -23,8 +24,9 @@ use crate::steps::imports::{
 };
 use crate::steps::left_out::{LEFT_OUT_PATH, short_list};
 use crate::steps::{
-    Bytecode, BytecodeRequest, Linked, Removed, Shortened, TrimFacts, TrimLevel, bytecode, dedupe,
-    optional, relocated_sizes, rewrite_checksums, rewrite_records, shorten_metadata, strip, trim,
+    Bytecode, BytecodeError, BytecodeRequest, Linked, Removed, Shortened, TrimFacts, TrimLevel,
+    bytecode, compiling_root, dedupe, optional, relocated_sizes, rewrite_checksums,
+    rewrite_records, shorten_metadata, strip, trim,
 };
 use crate::tree::{Content, Kind, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
@@ -246,7 +248,7 @@ impl Builder<'_> {
             return Ok((remembered, layers));
         }
         let mut stepped = self.tree(layout, part, app, &references)?;
-        self.bytecode(&mut stepped)?;
+        self.bytecode(&mut stepped, &|tree| self.root_of_layer(tree))?;
         let derived = store.derived("layers", &stepped.key(key));
         let Stepped {
             tree,
@@ -451,8 +453,12 @@ impl Builder<'_> {
     }
 
     /// Compiles the modules of a tree that no step changes any more; answers by how many bytes it
-    /// grew.
-    pub(super) fn bytecode(&self, stepped: &mut Stepped) -> Result<i64, BuildError> {
+    /// grew. `root` makes a root of the interpreter that ships.
+    pub(super) fn bytecode(
+        &self,
+        stepped: &mut Stepped,
+        root: &dyn Fn(&Tree) -> Result<Roots, BytecodeError>,
+    ) -> Result<i64, BuildError> {
         let Attempt {
             session,
             lock,
@@ -466,6 +472,7 @@ impl Builder<'_> {
             mode: request.bytecode,
             trim: request.trim,
             started: &stepped.started,
+            root,
         };
         let compiled = bytecode(&mut stepped.tree, &wanted).map_err(Box::new)?;
         stepped.findings.extend(compiled.findings());
@@ -474,6 +481,25 @@ impl Builder<'_> {
         stepped.elsewhere = compiled.elsewhere;
         stepped.removed.extend(compiled.removed);
         Ok(grown)
+    }
+
+    /// A root of the interpreter's layer where that is verified anyway, and bytecode does not go into it.
+    fn root_of_layer(&self, tree: &Tree) -> Result<Roots, BytecodeError> {
+        let (store, request) = (self.attempt.session.store(), self.attempt.request);
+        if !request.verify || !request.bytecode.follows_start() {
+            return Ok(compiling_root(store, tree, self.target)?);
+        }
+        let planned = plan(tree, self.target, Bytecode::Start).into_iter();
+        let base = planned.filter(|planned| planned.name == LayerName::Base);
+        let write = |planned: PlannedLayer<'_>| {
+            write_layer_and_root(store, &planned, request.compression.for_layers())
+        };
+        let written: Vec<WrittenLayer> = base
+            .map(write)
+            .collect::<Result<_, _>>()
+            .map_err(|error| BytecodeError::Layer(Box::new(error)))?;
+        let layers: Vec<_> = written.iter().map(|written| &written.layer).collect();
+        Ok(from_layers(store, &layers)?)
     }
 
     /// The app's own layer, made from nothing but the app and the lock.

@@ -9,6 +9,7 @@
 //! Format: OCI image-spec 1.1, `layer.md`.
 
 mod beside;
+mod laid;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ use unheck_store::{DerivedDir, ProduceError, Store, StoreError};
 use crate::explain::{Class, Explain};
 
 pub(crate) use beside::Beside;
+pub(crate) use laid::of_nodes;
 pub use walk::{Strange, index_of};
 
 /// Kind of the derived directories; raised whenever what is in them would differ.

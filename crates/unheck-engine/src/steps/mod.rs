@@ -12,7 +12,7 @@ mod relocate;
 mod strip;
 mod trim;
 
-pub use bytecode::{Bytecode, BytecodeError, BytecodeRequest, Compiled, bytecode};
+pub use bytecode::{Bytecode, BytecodeError, BytecodeRequest, Compiled, bytecode, compiling_root};
 pub(crate) use bytecode::{bytecode_of, cached_source};
 pub use dedupe::{Linked, dedupe};
 pub use metadata::shorten_metadata;

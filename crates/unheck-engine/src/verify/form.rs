@@ -140,6 +140,7 @@ pub(crate) fn verify_exe(
         env: &env,
         cwd: "/",
         bytecode: &bytecode,
+        ships: true,
     };
     let found = ran(manifest.platform, || {
         Ok(smoke::check_entry(&run, std::slice::from_ref(&inside))?
@@ -272,6 +273,7 @@ impl<'a> Checked<'a> {
             env: &env,
             cwd: "/",
             bytecode: &self.bytecode,
+            ships: self.view.ships_bytecode(),
         };
         ran(manifest.platform, || {
             if let Some(unfit) = self.unfit(&run)? {

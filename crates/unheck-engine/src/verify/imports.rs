@@ -79,6 +79,8 @@ pub(super) struct Run<'a> {
     /// A directory for bytecode that all runs of one verification share. What runs inside can
     /// write to it, so it is never kept longer than that.
     pub(super) bytecode: &'a Path,
+    /// Whether bytecode ships: what is started sees that alone then, as it will where it runs.
+    pub(super) ships: bool,
 }
 
 /// Which modules of a distribution are imported.
@@ -300,6 +302,8 @@ fn ask(run: &Run<'_>, lists: &[Vec<Job>]) -> Result<(Vec<Answer>, Outcome), Veri
         "/run/unheck/order.json",
     ];
     let mut spec = spec(run, &words);
+    // It prefers what ships by itself.
+    share_bytecode(&mut spec);
     // Empty is as good as unset, and a launcher's own default does not come in its place.
     spec.env
         .insert(OsString::from("PYTHONDONTWRITEBYTECODE"), OsString::new());
@@ -351,9 +355,9 @@ pub(super) fn spec(run: &Run<'_>, words: &[&str]) -> Spec {
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)))
         .collect();
-    spec.env
-        .entry(OsString::from("PYTHONPYCACHEPREFIX"))
-        .or_insert_with(|| OsString::from(BYTECODE));
+    if !run.ships {
+        share_bytecode(&mut spec);
+    }
     spec.mounts.push(Mount::Bind {
         host: run.bytecode.to_owned(),
         inside: PathBuf::from(BYTECODE),
@@ -362,6 +366,13 @@ pub(super) fn spec(run: &Run<'_>, words: &[&str]) -> Spec {
     spec.cwd = PathBuf::from(run.cwd);
     (spec.uid, spec.gid) = (NONROOT, NONROOT);
     spec
+}
+
+/// Lets an interpreter find and leave bytecode where the other runs do.
+fn share_bytecode(spec: &mut Spec) {
+    spec.env
+        .entry(OsString::from("PYTHONPYCACHEPREFIX"))
+        .or_insert_with(|| OsString::from(BYTECODE));
 }
 
 #[cfg(test)]

@@ -477,6 +477,7 @@ impl<'a> Checked<'a> {
             env: self.subject.env,
             cwd: self.subject.working_dir,
             bytecode: self.bytecode.path(),
+            ships: self.view.ships_bytecode(),
         }
     }
 

@@ -44,6 +44,12 @@ pub struct Installed {
 }
 
 impl View {
+    /// Whether any module's bytecode ships beside its source.
+    pub(super) fn ships_bytecode(&self) -> bool {
+        let mut paths = self.nodes.keys();
+        paths.any(|path| crate::steps::cached_source(path).is_some())
+    }
+
     /// The view of layers, the lowest first.
     ///
     /// # Errors

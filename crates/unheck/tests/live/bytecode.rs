@@ -349,3 +349,44 @@ fn another_platform_gets_bytecode_by_this_machines_interpreter() {
     );
     assert_eq!(bytecode(&alone)[0].1, 0);
 }
+
+#[test]
+#[ignore = "live: index and Debian archive"]
+fn verification_loads_the_bytecode_that_ships() {
+    let directory = directory();
+    let make = "import importlib.util, marshal\n\
+                code = compile('raise RuntimeError(\"of the bytecode\")', 'stale.py', 'exec')\n\
+                data = importlib.util.MAGIC_NUMBER + b'\\1\\0\\0\\0' + bytes(8) + marshal.dumps(code)\n\
+                print(data.hex())\n";
+    let files = [("requirements.txt", ""), ("main.py", make)];
+    let maker = project(&directory.path().join("maker"), &files);
+    let image = directory.path().join("maker.oci.tar");
+    build(&maker, &image, &["--python", "3.13", "--no-verify"]);
+    let said = run(&image, &[]).ok().stdout;
+    let digits: Vec<u8> = said.trim().bytes().collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    let bytecode: Vec<u8> = digits.chunks(2).map(byte).collect();
+    let wheel = WheelBuilder::new("stale", "1.0")
+        .file("stale.py", "x = 1\n")
+        .file("__pycache__/stale.cpython-313.pyc", bytecode);
+    let wheels = directory.path().join("wheels");
+    fs_err::create_dir_all(&wheels).unwrap();
+    fs_err::write(wheels.join(wheel.filename()), wheel.build()).unwrap();
+    let files = [
+        ("requirements.txt", "stale\n"),
+        ("main.py", "import stale\n"),
+    ];
+    let root = project(&directory.path().join("app"), &files);
+    let image = directory.path().join("app.oci.tar");
+    let words = ["build", text(&root), "-o", text(&image), "--python", "3.13"];
+    let more = ["--find-links", text(&wheels), "--bytecode"];
+    let refused = unheck(&[&words[..], &more, &["none"]].concat());
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("of the bytecode"),
+        "{}",
+        refused.stderr
+    );
+    // What unheck compiles stands in its place.
+    unheck(&[&words[..], &more, &["start"]].concat()).ok();
+}

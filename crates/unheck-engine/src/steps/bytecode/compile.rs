@@ -1,5 +1,5 @@
 //! Compiles modules by the interpreter in a sandbox, those that the store does not know. Start at
-//! [`outcomes`].
+//! [`Compiler::outcomes`].
 //!
 //! Sources go in as one file, bytecode comes out as one file per worker. A module at which the
 //! compiler dies is told apart from those that it did not reach, and those are tried again.
@@ -54,36 +54,90 @@ pub(super) fn source(reader: &PackReader<'_>, module: &Module) -> Result<Vec<u8>
         })
 }
 
-/// The bytecode of each module, in their order.
-pub(super) fn outcomes(
-    session: &Session,
-    runner: &Target,
-    modules: &[Module],
-) -> Result<Vec<Outcome>, BytecodeError> {
-    let store = session.store();
-    let identity = identity(runner);
-    let known: Vec<Option<Outcome>> = modules
-        .par_iter()
-        .map(|module| remembered(store, &key(&identity, module)))
-        .collect::<Result<_, _>>()?;
-    let missing: Vec<usize> = known
-        .iter()
-        .enumerate()
-        .filter(|(_, known)| known.is_none())
-        .map(|(number, _)| number)
-        .collect();
-    let mut found = if missing.is_empty() {
-        BTreeMap::new()
-    } else {
-        compile(session, runner, modules, &missing)?
-    };
-    let list = known.into_iter().enumerate().map(|(number, known)| {
-        let found = || found.remove(&number);
-        known
-            .or_else(found)
-            .unwrap_or_else(|| Err("the compiler did not come back from it".to_owned()))
-    });
-    Ok(list.collect())
+/// Who compiles.
+pub(super) struct Compiler<'a> {
+    pub(super) session: &'a Session,
+    /// Whose interpreter it is.
+    pub(super) runner: &'a Target,
+    /// Makes a root with it, once there is anything to compile.
+    pub(super) root: &'a dyn Fn() -> Result<Roots, BytecodeError>,
+}
+
+impl Compiler<'_> {
+    /// The bytecode of each module, in their order.
+    pub(super) fn outcomes(&self, modules: &[Module]) -> Result<Vec<Outcome>, BytecodeError> {
+        let store = self.session.store();
+        let identity = identity(self.runner);
+        let known: Vec<Option<Outcome>> = modules
+            .par_iter()
+            .map(|module| remembered(store, &key(&identity, module)))
+            .collect::<Result<_, _>>()?;
+        let missing: Vec<usize> = known
+            .iter()
+            .enumerate()
+            .filter(|(_, known)| known.is_none())
+            .map(|(number, _)| number)
+            .collect();
+        let mut found = if missing.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.compile(modules, &missing)?
+        };
+        let list = known.into_iter().enumerate().map(|(number, known)| {
+            let found = || found.remove(&number);
+            known
+                .or_else(found)
+                .unwrap_or_else(|| Err("the compiler did not come back from it".to_owned()))
+        });
+        Ok(list.collect())
+    }
+
+    /// Compiles the modules with these numbers and keeps what came out.
+    fn compile(
+        &self,
+        modules: &[Module],
+        missing: &[usize],
+    ) -> Result<BTreeMap<usize, Outcome>, BytecodeError> {
+        let Self {
+            session, runner, ..
+        } = *self;
+        let store = session.store();
+        let identity = identity(runner);
+        let roots = (self.root)()?;
+        let mut found: BTreeMap<usize, Outcome> = BTreeMap::new();
+        let mut left: Vec<usize> = missing.to_vec();
+        let mut deaths = 0;
+        while !left.is_empty() {
+            let round = Round {
+                session,
+                runner,
+                roots: &roots,
+                modules,
+                numbers: &left,
+                workers: workers(left.len()),
+            };
+            let ran = round.run()?;
+            let limited = matches!(ran.ended.status, Status::LimitHit(_));
+            if !ran.started || limited || deaths > MAX_DEATHS {
+                return Err(failed(runner, &ran.ended));
+            }
+            let keep = |(number, answer): (usize, _)| {
+                Ok((number, keep(store, &identity, &modules[number], answer)?))
+            };
+            let kept: Vec<_> = ran
+                .answers
+                .into_par_iter()
+                .map(keep)
+                .collect::<Result<_, BytecodeError>>()?;
+            found.extend(kept);
+            for number in died_at(&left, round.workers, &found) {
+                deaths += 1;
+                found.insert(number, Err("the compiler died at it".to_owned()));
+            }
+            left.retain(|number| !found.contains_key(number));
+        }
+        Ok(found)
+    }
 }
 
 /// What decides the bytecode of a module.
@@ -99,52 +153,6 @@ fn remembered(store: &Store, key: &Digest) -> Result<Option<Outcome>, BytecodeEr
         Ok((digest, len)) => store.size_of(digest) == Some(*len),
         Err(_) => true,
     }))
-}
-
-/// Compiles the modules with these numbers and keeps what came out.
-fn compile(
-    session: &Session,
-    runner: &Target,
-    modules: &[Module],
-    missing: &[usize],
-) -> Result<BTreeMap<usize, Outcome>, BytecodeError> {
-    let store = session.store();
-    let identity = identity(runner);
-    let roots = crate::backend::interpreter_root(session, runner)
-        .map_err(|error| BytecodeError::Root(Box::new(error)))?;
-    let mut found: BTreeMap<usize, Outcome> = BTreeMap::new();
-    let mut left: Vec<usize> = missing.to_vec();
-    let mut deaths = 0;
-    while !left.is_empty() {
-        let round = Round {
-            session,
-            runner,
-            roots: &roots,
-            modules,
-            numbers: &left,
-            workers: workers(left.len()),
-        };
-        let ran = round.run()?;
-        let limited = matches!(ran.ended.status, Status::LimitHit(_));
-        if !ran.started || limited || deaths > MAX_DEATHS {
-            return Err(failed(runner, &ran.ended));
-        }
-        let keep = |(number, answer): (usize, _)| {
-            Ok((number, keep(store, &identity, &modules[number], answer)?))
-        };
-        let kept: Vec<_> = ran
-            .answers
-            .into_par_iter()
-            .map(keep)
-            .collect::<Result<_, BytecodeError>>()?;
-        found.extend(kept);
-        for number in died_at(&left, round.workers, &found) {
-            deaths += 1;
-            found.insert(number, Err("the compiler died at it".to_owned()));
-        }
-        left.retain(|number| !found.contains_key(number));
-    }
-    Ok(found)
 }
 
 /// The modules at which workers died: the first of its own that each did not answer.

@@ -15,17 +15,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use unheck_base::{Digest, TreePath};
 use unheck_sandbox::SandboxError;
-use unheck_store::StoreError;
+use unheck_store::{Store, StoreError};
 
+use self::compile::Compiler;
 use super::record::add_records;
 use super::{Removed, TrimLevel, rewrite_records};
 use crate::assemble::PackReader;
 use crate::backend::BackendError;
 use crate::explain::{Class, Explain};
 use crate::finding::{Finding, Severity};
+use crate::layers::WriteLayerError;
 use crate::layout::Layout;
 use crate::lock::{Lock, Target};
 use crate::platform::Platform;
+use crate::roots::{Roots, RootsError, of_nodes};
 use crate::session::Session;
 use crate::tree::{Content, Kind, Node, Origin, Tree};
 
@@ -124,6 +127,8 @@ pub struct BytecodeRequest<'a> {
     pub trim: TrimLevel,
     /// What a start imports, for [`Bytecode::Start`] and [`Bytecode::Auto`].
     pub started: &'a BTreeSet<TreePath>,
+    /// Makes a root of the interpreter that ships, of a tree to which nothing was added yet.
+    pub root: &'a dyn Fn(&Tree) -> Result<Roots, BytecodeError>,
 }
 
 /// What was done.
@@ -196,6 +201,12 @@ pub enum BytecodeError {
     /// The root with the interpreter cannot be made.
     #[error("cannot make a root with the interpreter")]
     Root(#[source] Box<BackendError>),
+    /// What ships of the interpreter cannot be laid out.
+    #[error("cannot lay out the interpreter")]
+    Laid(#[from] RootsError),
+    /// The layer of the interpreter cannot be written.
+    #[error("cannot write the layer of the interpreter")]
+    Layer(#[source] Box<WriteLayerError>),
     /// What goes in and comes out of the sandbox cannot be written or read.
     #[error("cannot prepare compiling in `{path}`", path = path.display())]
     Scratch {
@@ -227,6 +238,8 @@ impl Explain for BytecodeError {
     fn class(&self) -> Class {
         match self {
             Self::Root(error) => error.class(),
+            Self::Laid(error) => error.class(),
+            Self::Layer(error) => error.class(),
             Self::Sandbox(SandboxError::Unavailable(_)) => Class::Sandbox,
             Self::Store(error) if error.is_no_space() => Class::Limit,
             Self::Scratch { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
@@ -239,6 +252,8 @@ impl Explain for BytecodeError {
     fn hints(&self) -> Vec<String> {
         let mut hints = match self {
             Self::Root(error) => error.hints(),
+            Self::Laid(error) => error.hints(),
+            Self::Layer(error) => error.hints(),
             Self::Sandbox(error) => error.hint().map(str::to_owned).into_iter().collect(),
             Self::Store(error) => error.hint().into_iter().collect(),
             _ => Vec::new(),
@@ -293,7 +308,21 @@ pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compil
             Some(request.impossible(&why, "lock this machine's platform too, with `--platform`"));
         return Ok(compiled);
     };
-    let outcomes = match compile::outcomes(request.session, runner, &modules) {
+    let own = || (request.root)(tree);
+    let apart = || {
+        crate::backend::interpreter_root(request.session, runner)
+            .map_err(|error| BytecodeError::Root(Box::new(error)))
+    };
+    let compiler = Compiler {
+        session: request.session,
+        runner,
+        root: if runs_itself(request, runner) {
+            &own
+        } else {
+            &apart
+        },
+    };
+    let outcomes = match compiler.outcomes(&modules) {
         // Nobody asked for it, and everything else can be done without.
         Err(BytecodeError::Sandbox(SandboxError::Unavailable(why)))
             if request.mode == Bytecode::Auto =>
@@ -386,6 +415,52 @@ fn runner<'a>(request: &BytecodeRequest<'a>) -> Option<&'a Target> {
     let host = Platform::host()?;
     let target = request.lock.target(host)?;
     (target.interpreter.version == *wanted).then_some(target)
+}
+
+/// Whether the interpreter that ships compiles, in a root of what ships: a graph may have left out what the compiler
+/// imports.
+fn runs_itself(request: &BytecodeRequest<'_>, runner: &Target) -> bool {
+    runner.platform == request.target.platform && request.trim < TrimLevel::Imports
+}
+
+/// A root of what compiling needs of an interpreter in a tree: programs and libraries, and the modules that the standard
+/// library has without packages.
+///
+/// # Errors
+/// [`RootsError`].
+pub fn compiling_root(store: &Store, tree: &Tree, target: &Target) -> Result<Roots, RootsError> {
+    let layout = Layout::of(&target.interpreter);
+    let base: BTreeSet<&str> = target
+        .debs
+        .iter()
+        .filter(|deb| deb.base)
+        .map(|deb| deb.name.as_str())
+        .collect();
+    let wanted = |path: &TreePath, node: &Node| {
+        let of_interpreter = match &node.origin {
+            Origin::Interpreter | Origin::Generated(_) => true,
+            Origin::Deb(name) => base.contains(name.as_str()),
+            Origin::Distribution(_) | Origin::App => false,
+        };
+        let idle = ["usr/share", "var", "etc"];
+        of_interpreter
+            && !idle.iter().any(|top| path.is_under(top))
+            && is_for_compiling(path, &layout)
+    };
+    let nodes = tree.iter().filter(|(path, node)| wanted(path, node));
+    of_nodes(store, &nodes.collect())
+}
+
+fn is_for_compiling(path: &TreePath, layout: &Layout) -> bool {
+    let inner = path.as_str().strip_prefix(layout.stdlib.as_str());
+    let Some(inner) = inner.and_then(|inner| inner.strip_prefix('/')) else {
+        return true;
+    };
+    match inner.split_once('/') {
+        None => inner.ends_with(".py"),
+        Some(("lib-dynload", name)) => name.starts_with("_struct."),
+        Some((package, _)) => ["collections", "encodings", "importlib", "re"].contains(&package),
+    }
 }
 
 /// Modules that an import can find, in the order of their paths.

@@ -2,8 +2,9 @@
 //! for them. Start at [`leave_out`].
 //!
 //! Each is built only where its library is there, so all of Python's own code does without: `dbm` has other formats,
-//! and what edits lines reads them plainly. With them go modules written in Python of which a compiled twin ships. Asked for is a part by an import anywhere in a distribution or the app, also
-//! one that is never run, by its name in a compiled module, and by a word of the entry's command.
+//! and what edits lines reads them plainly. Asked for is a part by an import anywhere in a distribution or the app, also
+//! one that is never run, by its name in a compiled module, and by a word of the entry's command. With them go modules
+//! written in Python of which a compiled twin ships.
 
 use std::collections::{BTreeMap, BTreeSet};
 

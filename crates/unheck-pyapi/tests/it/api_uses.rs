@@ -9,6 +9,7 @@ const OLD: &str = "\
 import warnings
 from ._impl import Frame, read, Client, session
 def gone(a): pass
+def gone_reader(x) -> Frame: return Frame()
 def shrunk(a, b=1): pass
 def old_way():
     warnings.warn('use new_way', DeprecationWarning)
@@ -104,6 +105,23 @@ fn calls_are_bound() {
     check(
         "import lib\nlib.forward(1, limit=2)\nlib.forward(1, mode=2)\n",
         &["3 lib.forward"],
+    );
+}
+
+#[test]
+fn what_is_gone_gives_what_it_gave() {
+    check(
+        "import lib\nframe = lib.read('x')\nframe = frame.append(1)\nframe = frame.append(2)\nframe.keep()\n",
+        &["3 lib.Frame.append", "4 lib.Frame.append"],
+    );
+    check(
+        "import lib\nframe = lib.gone_reader('x')\nframe.append(1)\n",
+        &["2 lib.gone_reader", "3 lib.Frame.append"],
+    );
+    // Another value, or nothing known of the old one, is followed as it is.
+    check(
+        "import lib\nframe = lib.read('x')\nframe = frame.append(1)\nframe = 3\nframe.append(2)\n",
+        &["3 lib.Frame.append"],
     );
 }
 

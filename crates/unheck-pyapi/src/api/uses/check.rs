@@ -1,6 +1,6 @@
 //! The facts that a walk establishes, each at one place of the user's code. Start at [`Checks`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::name::Name;
 
@@ -63,6 +63,9 @@ pub(crate) struct Check {
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     pub(crate) checks: BTreeMap<(u32, Kind), Check>,
+    /// Classes of what attributes and their calls give, by the attribute's place: the names of module and class, which
+    /// mean something under another tree as well.
+    pub(crate) results: BTreeMap<u32, BTreeSet<(Name, Name)>>,
 }
 
 impl Checks {

@@ -1,6 +1,8 @@
 //! What the user's expressions are, with a check at every attribute and call that reaches a
 //! library. Start at [`Walker::expression`].
 
+use std::collections::BTreeSet;
+
 use ruff_python_ast::name::Name;
 use ruff_python_ast::{Expr, ExprAttribute, ExprCall, ExprContext};
 use ruff_text_size::Ranged as _;
@@ -197,7 +199,48 @@ impl Walker<'_, '_> {
             return values;
         }
         let at = attribute.attr.start().to_u32();
-        self.attribute_of(&owners, name, at, is_called)
+        let values = self.attribute_of(&owners, name, at, is_called);
+        match is_called {
+            true => values,
+            false => self.given(at, values),
+        }
+    }
+
+    /// What an attribute, or its call, gives: where it is gone, what it gave under the old tree.
+    fn given(&mut self, at: u32, values: Vec<Value>) -> Vec<Value> {
+        let instance = |value: &Value| match value {
+            Value::Instance(class) if !self.is_users(class.module) => Some((
+                self.resolver.module(class.module).name.clone(),
+                self.resolver.class(*class).name.clone(),
+            )),
+            _ => None,
+        };
+        let Some(before) = self.before else {
+            let classes: BTreeSet<_> = values.iter().filter_map(instance).collect();
+            if !classes.is_empty() && !self.is_trial {
+                let results = &mut self.checks.results;
+                results.entry(at).or_default().extend(classes);
+            }
+            return values;
+        };
+        let check = self.checks.checks.get(&(at, Kind::Attribute));
+        let is_gone = |check: &Check| matches!(check.outcome, Outcome::Fails | Outcome::MayFail);
+        if !check.is_some_and(is_gone) {
+            return values;
+        }
+        let classes = before.results.get(&at).into_iter().flatten();
+        let again = classes.flat_map(|(module, class)| {
+            let module = self.resolver.tree.find(module)?;
+            Some(self.resolver.member(module, class).values())
+        });
+        let again = again.flatten().filter_map(|value| match value {
+            Value::Class(class) => Some(Value::Instance(class)),
+            _ => None,
+        });
+        match tidy(again.collect()) {
+            again if again.is_empty() => values,
+            again => again,
+        }
     }
 
     /// `self.x` or `name.x` that was assigned in this scope.
@@ -304,7 +347,11 @@ impl Walker<'_, '_> {
             Value::Outside(name) => passed_through(name, &arguments),
             other => self.resolver.call(other),
         });
-        tidy(results.collect())
+        let results = tidy(results.collect());
+        match &*call.func {
+            Expr::Attribute(attribute) => self.given(attribute.attr.start().to_u32(), results),
+            _ => results,
+        }
     }
 
     fn arguments(&mut self, call: &ExprCall) -> Vec<Vec<Value>> {

@@ -59,8 +59,8 @@ pub fn breaks(code: &Code, old: &Tree, new: &Tree) -> Vec<Use> {
     let mut uses = Vec::new();
     let mut adviser = advice::Adviser::new(old, new);
     for (path, file) in &code.files {
-        let before = walk(&old_resolver, file);
-        let after = walk(&new_resolver, file);
+        let before = walk(&old_resolver, file, None);
+        let after = walk(&new_resolver, file, Some(&before));
         for (key, old_check) in &before.checks {
             let Some(new_check) = after.checks.get(key) else {
                 continue;
@@ -105,7 +105,7 @@ pub fn deprecated(code: &Code, tree: &Tree) -> Vec<Use> {
     let adviser = advice::Adviser::new(tree, tree);
     let mut uses = Vec::new();
     for (path, file) in &code.files {
-        let Checks { checks, .. } = walk(&resolver, file);
+        let Checks { checks, .. } = walk(&resolver, file, None);
         for check in checks.values() {
             if !matches!(check.outcome, Outcome::Fine { .. }) {
                 continue;
@@ -135,7 +135,7 @@ pub fn touched(code: &Code, tree: &Tree) -> Vec<(String, u32, String)> {
     let adviser = advice::Adviser::new(tree, tree);
     let mut found = Vec::new();
     for (path, file) in &code.files {
-        for check in walk(&resolver, file).checks.values() {
+        for check in walk(&resolver, file, None).checks.values() {
             if matches!(check.outcome, Outcome::Fine { .. })
                 && !matches!(check.target, Checked::Nothing)
             {

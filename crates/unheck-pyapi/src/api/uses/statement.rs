@@ -28,6 +28,8 @@ pub(crate) struct Walker<'w, 't> {
     pub(crate) users_from: u32,
     pub(crate) frames: Vec<Frame>,
     pub(crate) checks: Checks,
+    /// The same walk under the old tree.
+    pub(crate) before: Option<&'w Checks>,
     /// How many guards are around this place.
     pub(crate) guarded: usize,
     /// Walked to learn names alone.
@@ -45,8 +47,9 @@ enum End {
     Leaves,
 }
 
-/// Checks all of a file against the tree of a resolver.
-pub(crate) fn walk(resolver: &Resolver<'_>, file: &CodeFile) -> Checks {
+/// Checks all of a file against the tree of a resolver. What is gone there gives what it gave `before`: whoever mends
+/// that line goes on with the same.
+pub(crate) fn walk(resolver: &Resolver<'_>, file: &CodeFile, before: Option<&Checks>) -> Checks {
     let Some(module) = resolver.tree.find(&file.module.name) else {
         return Checks::default();
     };
@@ -64,6 +67,7 @@ pub(crate) fn walk(resolver: &Resolver<'_>, file: &CodeFile) -> Checks {
         users_from,
         frames: vec![Frame::default()],
         checks: Checks::default(),
+        before,
         guarded: 0,
         is_trial: false,
         loops: 0,

@@ -102,7 +102,7 @@ fn view(part: &Part, layout: &Layout, level: TrimLevel) -> TrimView {
         .zip(platform)
         .and_then(|(lock, platform)| lock.target(platform))
     {
-        removed.extend(optional::idle(&tree, objects, target, (facts, &[])));
+        removed.extend(optional::take(&mut tree, objects, target, (facts, &[])));
     }
     let mut parts: BTreeMap<String, Gone> = BTreeMap::new();
     for one in &removed {

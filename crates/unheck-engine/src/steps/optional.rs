@@ -107,7 +107,8 @@ pub(super) fn is_kept_by_module(reason: &str) -> Option<bool> {
         .or_else(|| (reason == LIBRARY).then_some(false))
 }
 
-/// Takes out of a tree what [`idle`] says, and the records of Debian packages of which nothing is left then.
+/// Takes the parts out of a tree that nothing asks for, with the libraries that only those need, and the records of Debian
+/// packages of which nothing is left then. Packages that the project asks for by hand stay whole.
 ///
 /// # Errors
 /// [`NarrowError`]; the tree is not to be used then.
@@ -117,23 +118,38 @@ pub(crate) fn leave_out(
     target: &Target,
     asked: (&TrimFacts, &[String]),
 ) -> Result<Vec<Removed>, NarrowError> {
-    let layout = Layout::of(&target.interpreter);
     // Objects are not looked into where nothing can go.
-    if parts(tree, &layout, asked.0).is_empty() {
+    if parts(tree, &Layout::of(&target.interpreter), asked.0).is_empty() {
         return Ok(Vec::new());
     }
-    let mut removed = idle(tree, &Objects::of(tree, store)?, target, asked);
+    let objects = Objects::of(tree, store)?;
+    let removed = take(tree, &objects, target, asked);
+    refresh_loader_cache(tree, target).map_err(Box::new)?;
+    Ok(removed)
+}
+
+/// The same where the objects are known; the loader's cache stays as it is.
+pub(crate) fn take(
+    tree: &mut Tree,
+    objects: &Objects,
+    target: &Target,
+    asked: (&TrimFacts, &[String]),
+) -> Vec<Removed> {
+    let layout = Layout::of(&target.interpreter);
+    let mut removed = idle(tree, objects, target, asked);
+    if removed.is_empty() {
+        return removed;
+    }
     remove_all(tree, &layout, &removed);
     let records = database(tree, target);
     remove_all(tree, &layout, &records);
     removed.extend(records);
-    refresh_loader_cache(tree, target).map_err(Box::new)?;
     removed.sort();
-    Ok(removed)
+    removed
 }
 
 /// The parts that `facts` do not ask for, and the libraries that only those need. Debian packages `by_hand` stay whole.
-pub(crate) fn idle(
+fn idle(
     tree: &Tree,
     objects: &Objects,
     target: &Target,

@@ -43,7 +43,7 @@ libxcb1: usr/lib/x86_64-linux-gnu/libxcb.so.1.1.0 <- target of usr/lib/x86_64-li
 ");
     insta::assert_snapshot!(fixture.run.layers("linux/amd64")["OS libraries"], @r"
     d 0755 - - etc/
-    f 0644 3102 a7010187 etc/ld.so.cache
+    f 0644 2426 13e3810e etc/ld.so.cache
     d 0755 - - usr/
     d 0755 - - usr/lib/
     d 0755 - - usr/lib/x86_64-linux-gnu/
@@ -58,7 +58,7 @@ libxcb1: usr/lib/x86_64-linux-gnu/libxcb.so.1.1.0 <- target of usr/lib/x86_64-li
     l 0777 - - usr/lib/x86_64-linux-gnu/libxcb.so.1 -> libxcb.so.1.1.0
     f 0644 1416 74ef4e14 usr/lib/x86_64-linux-gnu/libxcb.so.1.1.0
     d 0755 - - usr/sbin/
-    f 0755 3090 3b7dc1a2 usr/sbin/ldconfig
+    f 0755 2454 e763b303 usr/sbin/ldconfig
     d 0755 - - usr/share/
     d 0755 - - usr/share/X11/
     d 0755 - - usr/share/X11/locale/

@@ -98,7 +98,6 @@ fn a_directory_has_launchers_and_nothing_that_only_an_image_needs() {
     0444 usr/lib/x86_64-linux-gnu/libbz2.so.1.0.4
     0555 usr/lib/x86_64-linux-gnu/libc.so.6
     0444 usr/lib/x86_64-linux-gnu/libcrypto.so.3
-    0444 usr/lib/x86_64-linux-gnu/libdb-5.3.so
     usr/lib/x86_64-linux-gnu/libexpat.so.1 -> libexpat.so.1.10.2
     0444 usr/lib/x86_64-linux-gnu/libexpat.so.1.10.2
     usr/lib/x86_64-linux-gnu/libffi.so.8 -> libffi.so.8.1.4
@@ -107,15 +106,7 @@ fn a_directory_has_launchers_and_nothing_that_only_an_image_needs() {
     usr/lib/x86_64-linux-gnu/liblzma.so.5 -> liblzma.so.5.8.1
     0444 usr/lib/x86_64-linux-gnu/liblzma.so.5.8.1
     0444 usr/lib/x86_64-linux-gnu/libm.so.6
-    usr/lib/x86_64-linux-gnu/libncursesw.so.6 -> libncursesw.so.6.5
-    0444 usr/lib/x86_64-linux-gnu/libncursesw.so.6.5
-    usr/lib/x86_64-linux-gnu/libreadline.so.8 -> libreadline.so.8.2
-    0444 usr/lib/x86_64-linux-gnu/libreadline.so.8.2
-    usr/lib/x86_64-linux-gnu/libsqlite3.so.0 -> libsqlite3.so.0.8.6
-    0444 usr/lib/x86_64-linux-gnu/libsqlite3.so.0.8.6
     0444 usr/lib/x86_64-linux-gnu/libssl.so.3
-    usr/lib/x86_64-linux-gnu/libtinfo.so.6 -> libtinfo.so.6.5
-    0444 usr/lib/x86_64-linux-gnu/libtinfo.so.6.5
     usr/lib/x86_64-linux-gnu/libuuid.so.1 -> libuuid.so.1.3.0
     0444 usr/lib/x86_64-linux-gnu/libuuid.so.1.3.0
     usr/lib/x86_64-linux-gnu/libz.so.1 -> libz.so.1.3.1
@@ -407,18 +398,13 @@ fn without_system_libraries_only_python_ships_and_the_needs_are_written_down() {
         .collect();
     insta::assert_snapshot!(needs.join("\n"), @r"
     libbz2.so.1.0  libbz2-1.0
-    libc.so.6 GLIBC_2.14,GLIBC_2.15,GLIBC_2.17,GLIBC_2.2.5,GLIBC_2.34,GLIBC_2.38,GLIBC_2.4 libc6
+    libc.so.6 GLIBC_2.14,GLIBC_2.17,GLIBC_2.34,GLIBC_2.38,GLIBC_2.4 libc6
     libcrypto.so.3  libssl3t64
-    libdb-5.3.so  libdb5.3t64
     libexpat.so.1  libexpat1
     libffi.so.8  libffi8
     liblzma.so.5  liblzma5
     libm.so.6  libc6
-    libncursesw.so.6  libncursesw6
-    libreadline.so.8  libreadline8t64
-    libsqlite3.so.0  libsqlite3-0
     libssl.so.3 OPENSSL_3.0.0 libssl3t64
-    libtinfo.so.6  libtinfo6
     libuuid.so.1  libuuid1
     libz.so.1  zlib1g
     ");

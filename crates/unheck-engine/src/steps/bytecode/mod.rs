@@ -17,7 +17,7 @@ use unheck_base::{Digest, TreePath};
 use unheck_sandbox::SandboxError;
 use unheck_store::{Store, StoreError};
 
-use self::compile::Compiler;
+use self::compile::{Compiler, Outcome};
 use super::record::add_records;
 use super::{Removed, TrimLevel, rewrite_records};
 use crate::assemble::PackReader;
@@ -301,12 +301,42 @@ pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compil
     if compiled.mode == Bytecode::None {
         return Ok(compiled);
     }
+    let Some(outcomes) = outcomes(tree, request, &modules, &mut compiled)? else {
+        return Ok(compiled);
+    };
+    let reader = PackReader::new(request.session.store());
+    compiled.kept = match compiled.mode {
+        Bytecode::Only => keep::sources(&reader, &modules, &layout)?,
+        _ => BTreeMap::new(),
+    };
+    let places = ship(tree, &layout, (&modules, outcomes), &mut compiled);
+    if compiled.mode == Bytecode::Only {
+        compiled.removed = drop_sources(tree, &modules, &places, &compiled.kept);
+    }
+    let gone = compiled.removed.iter().map(|one| one.path.clone());
+    let gone: BTreeSet<TreePath> = gone.collect();
+    // What a start imports is decided by the app, and records stand in layers below it. Installers need no
+    // line for bytecode beside a source that has one.
+    if compiled.mode != Bytecode::Start {
+        add_records(tree, &layout.site, &places);
+    }
+    rewrite_records(tree, &layout.site, &gone);
+    Ok(compiled)
+}
+
+/// The bytecode of each module; none where nothing here can compile, which `compiled` says then.
+fn outcomes(
+    tree: &Tree,
+    request: &BytecodeRequest<'_>,
+    modules: &[Module],
+    compiled: &mut Compiled,
+) -> Result<Option<Vec<Outcome>>, BytecodeError> {
     let Some(runner) = runner(request) else {
         let version = &request.target.interpreter.version;
         let why = format!("the lock has no Python {version} for this machine, which could compile");
         compiled.impossible =
             Some(request.impossible(&why, "lock this machine's platform too, with `--platform`"));
-        return Ok(compiled);
+        return Ok(None);
     };
     let own = || (request.root)(tree);
     let apart = || {
@@ -316,13 +346,12 @@ pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compil
     let compiler = Compiler {
         session: request.session,
         runner,
-        root: if runs_itself(request, runner) {
-            &own
-        } else {
-            &apart
+        root: match runs_itself(request, runner) {
+            true => &own,
+            false => &apart,
         },
     };
-    let outcomes = match compiler.outcomes(&modules) {
+    match compiler.outcomes(modules) {
         // Nobody asked for it, and everything else can be done without.
         Err(BytecodeError::Sandbox(SandboxError::Unavailable(why)))
             if request.mode == Bytecode::Auto =>
@@ -330,55 +359,39 @@ pub fn bytecode(tree: &mut Tree, request: &BytecodeRequest<'_>) -> Result<Compil
             let hint = "allow user namespaces, or say `--bytecode none`";
             compiled.impossible = Some(request.impossible(&why.to_string(), hint));
             compiled.elsewhere = true;
-            return Ok(compiled);
+            Ok(None)
         }
-        outcomes => outcomes?,
-    };
-    let reader = PackReader::new(request.session.store());
-    let keep = match compiled.mode {
-        Bytecode::Only => keep::sources(&reader, &modules, &layout)?,
-        _ => BTreeMap::new(),
-    };
+        outcomes => outcomes.map(Some),
+    }
+}
+
+/// Puts bytecode into the tree; answers where each module's is.
+fn ship(
+    tree: &mut Tree,
+    layout: &Layout,
+    (modules, outcomes): (&[Module], Vec<Outcome>),
+    compiled: &mut Compiled,
+) -> BTreeMap<TreePath, TreePath> {
     let mut places = BTreeMap::new();
     for (module, outcome) in modules.iter().zip(outcomes) {
-        match outcome {
-            Ok((digest, len)) => {
-                let place = if compiled.mode == Bytecode::Only && !keep.contains_key(&module.path) {
-                    beside_nothing(&module.path)
-                } else {
-                    beside(&module.path, &layout.minor)
-                };
-                places.insert(module.path.clone(), place);
-                compiled.modules += 1;
-                compiled.bytes += len;
-                put(
-                    tree,
-                    module,
-                    &places[&module.path],
-                    Content::Blob { digest, len },
-                );
-            }
+        let (digest, len) = match outcome {
+            Ok(made) => made,
             Err(why) => {
                 compiled.failed.insert(module.path.clone(), why);
+                continue;
             }
-        }
+        };
+        let alone = compiled.mode == Bytecode::Only && !compiled.kept.contains_key(&module.path);
+        let place = match alone {
+            true => beside_nothing(&module.path),
+            false => beside(&module.path, &layout.minor),
+        };
+        compiled.modules += 1;
+        compiled.bytes += len;
+        put(tree, module, &place, Content::Blob { digest, len });
+        places.insert(module.path.clone(), place);
     }
-    if compiled.mode == Bytecode::Only {
-        compiled.removed = drop_sources(tree, &modules, &places, &keep);
-    }
-    compiled.kept = keep;
-    let gone: BTreeSet<TreePath> = compiled
-        .removed
-        .iter()
-        .map(|one| one.path.clone())
-        .collect();
-    // What a start imports is decided by the app, and records stand in layers below it. Installers need no
-    // line for bytecode beside a source that has one.
-    if compiled.mode != Bytecode::Start {
-        add_records(tree, &layout.site, &places);
-    }
-    rewrite_records(tree, &layout.site, &gone);
-    Ok(compiled)
+    places
 }
 
 /// What ships where `mode` was asked for and `modules` can.

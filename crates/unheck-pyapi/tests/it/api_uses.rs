@@ -126,6 +126,18 @@ fn what_is_gone_gives_what_it_gave() {
 }
 
 #[test]
+fn what_is_gone_gives_what_it_gave_where_any_name_may_be_answered() {
+    let class = "== lib/__init__.py\nclass Open:\n    def __init__(self): self.parts = {}\n    def __getattr__(self, name): return self.parts[name]\n";
+    let old = format!(
+        "{class}    def append(self, x) -> 'Open': return self\n    def pairs(self): pass\n"
+    );
+    let text = "import lib\nframe = lib.Open()\nframe = frame.append(1)\nframe.pairs()\n";
+    let uses = breaks(&code(text), &tree(&old), &tree(class));
+    let lines: Vec<(u32, Tier)> = uses.iter().map(|found| (found.line, found.tier)).collect();
+    assert_eq!(lines, [(3, Tier::Proven), (4, Tier::Proven)]);
+}
+
+#[test]
 fn instances_are_followed() {
     let append = &["3 lib.Frame.append"];
     check(

@@ -11,8 +11,8 @@ use super::super::builtins;
 use super::super::diff::NOBODY;
 use super::super::eval::{Scope, awaited};
 use super::super::shape::{BindError, ParameterKind, Shape, Signature};
-use super::super::value::{ClassId, FunctionId, Lookup, Receiver, Value, tidy};
-use super::check::{Check, Kind, Outcome, Target};
+use super::super::value::{ANYTHING, ClassId, FunctionId, Lookup, Receiver, Value, tidy};
+use super::check::{Check, Checks, Kind, Outcome, Target};
 use super::guard::asks_version;
 use super::statement::Walker;
 
@@ -223,9 +223,7 @@ impl Walker<'_, '_> {
             }
             return values;
         };
-        let check = self.checks.checks.get(&(at, Kind::Attribute));
-        let is_gone = |check: &Check| matches!(check.outcome, Outcome::Fails | Outcome::MayFail);
-        if !check.is_some_and(is_gone) {
+        if !self.is_gone(before, at) {
             return values;
         }
         let classes = before.results.get(&at).into_iter().flatten();
@@ -248,6 +246,19 @@ impl Walker<'_, '_> {
         let owner = attribute.value.as_name_expr()?;
         let path = Name::new(format!("{}.{}", owner.id, attribute.attr.id));
         self.frame().names.get(&path).cloned()
+    }
+
+    /// Whether an attribute was there under the old tree and is not any more, as far as [`super::breaks`] proves it.
+    fn is_gone(&self, before: &Checks, at: u32) -> bool {
+        let of = |checks: &Checks| Some(checks.checks.get(&(at, Kind::Attribute))?.outcome.clone());
+        match (of(before), of(&self.checks)) {
+            (_, Some(Outcome::Fails | Outcome::MayFail)) => true,
+            // Code that cannot be read might answer for any name, as it might before.
+            (Some(Outcome::Fine { open }), Some(Outcome::Open(why))) => {
+                open == why && open != ANYTHING
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn attribute_of(

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rayon::prelude::*;
-use unheck_base::Digest;
+use unheck_base::{Digest, Hasher};
 use unheck_sandbox::{Limits, Mount, Outcome as Ended, Spec, Status, Stdio};
 use unheck_store::Store;
 
@@ -31,6 +31,9 @@ pub(super) const MAX_SOURCE: u64 = 8 << 20;
 
 /// Longest bytecode of one module that is taken.
 const MAX_BYTECODE: u32 = 64 << 20;
+
+/// Why there is no bytecode where the compiler died; it is tried again the next time.
+const LOST: &str = "the compiler did not come back from it";
 
 /// Modules in a row at which the compiler may die.
 const MAX_DEATHS: usize = 16;
@@ -64,13 +67,42 @@ pub(super) struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// The bytecode of each module, in their order.
+    /// The bytecode of each module, in their order. What is known of all of them together is one file.
     pub(super) fn outcomes(&self, modules: &[Module]) -> Result<Vec<Outcome>, BytecodeError> {
         let store = self.session.store();
         let identity = identity(self.runner);
-        let known: Vec<Option<Outcome>> = modules
+        let mut all = Hasher::new();
+        let keys: Vec<Digest> = modules.iter().map(|one| key(&identity, one)).collect();
+        for key in &keys {
+            all.update(key.hex().as_bytes());
+        }
+        let all = store.derived("bytecode-all", &all.finish());
+        let bytes = all.bytes(64 << 20)?;
+        let known = bytes.and_then(|bytes| serde_json::from_slice::<Vec<Outcome>>(&bytes).ok());
+        let there = |known: &Vec<Outcome>| known.par_iter().all(|one| is_there(store, one));
+        if let Some(known) = known.filter(there) {
+            return Ok(known);
+        }
+        let found = self.one_by_one(modules, &keys)?;
+        if found
+            .iter()
+            .any(|one| one.as_ref().is_err_and(|why| why == LOST))
+        {
+            return Ok(found);
+        }
+        all.put_bytes(&serde_json::to_vec(&found).expect("digests, numbers, texts"))?;
+        Ok(found)
+    }
+
+    fn one_by_one(
+        &self,
+        modules: &[Module],
+        keys: &[Digest],
+    ) -> Result<Vec<Outcome>, BytecodeError> {
+        let store = self.session.store();
+        let known: Vec<Option<Outcome>> = keys
             .par_iter()
-            .map(|module| remembered(store, &key(&identity, module)))
+            .map(|key| remembered(store, key))
             .collect::<Result<_, _>>()?;
         let missing: Vec<usize> = known
             .iter()
@@ -85,9 +117,7 @@ impl Compiler<'_> {
         };
         let list = known.into_iter().enumerate().map(|(number, known)| {
             let found = || found.remove(&number);
-            known
-                .or_else(found)
-                .unwrap_or_else(|| Err("the compiler did not come back from it".to_owned()))
+            known.or_else(found).unwrap_or_else(|| Err(LOST.to_owned()))
         });
         Ok(list.collect())
     }
@@ -149,10 +179,14 @@ fn key(identity: &Digest, module: &Module) -> Digest {
 fn remembered(store: &Store, key: &Digest) -> Result<Option<Outcome>, BytecodeError> {
     let bytes = store.derived("bytecode", key).bytes(1 << 16)?;
     let outcome = bytes.and_then(|bytes| serde_json::from_slice::<Outcome>(&bytes).ok());
-    Ok(outcome.filter(|outcome| match outcome {
+    Ok(outcome.filter(|outcome| is_there(store, outcome)))
+}
+
+fn is_there(store: &Store, outcome: &Outcome) -> bool {
+    match outcome {
         Ok((digest, len)) => store.size_of(digest) == Some(*len),
         Err(_) => true,
-    }))
+    }
 }
 
 /// The modules at which workers died: the first of its own that each did not answer.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, Match};
+use aho_corasick::{AhoCorasick, Match, MatchKind};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use unheck_base::{Digest, TreePath};
@@ -293,7 +293,11 @@ static COMPILED: LazyLock<AhoCorasick> =
     LazyLock::new(|| words(crate::steps::optional::compiled()));
 
 fn words(list: impl Iterator<Item = &'static str>) -> AhoCorasick {
-    AhoCorasick::new(list).expect("a few short words")
+    // `gdbm` is not `dbm` with a letter before it.
+    let words = AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(list);
+    words.expect("a few short words")
 }
 
 /// Where whole words stand in a text.
@@ -409,6 +413,7 @@ mod tests {
     fn compiled_modules_and_scripts_tell_what_they_name() {
         let named = |bytes: &[u8]| named_in(bytes).into_iter().collect::<Vec<_>>();
         assert_eq!(named(b"\0sqlite3\0_curses\0"), ["curses", "sqlite3"]);
+        assert_eq!(named(b"\0_gdbm\0"), ["gdbm"]);
         assert!(named(b"\0sqlite3_open\0xsqlite3\0code\0").is_empty());
         let command = named_in_command("import code, sqlite3; code.interact()");
         assert_eq!(command.into_iter().collect::<Vec<_>>(), ["code", "sqlite3"]);

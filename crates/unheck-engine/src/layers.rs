@@ -207,6 +207,16 @@ pub fn plan<'t>(tree: &'t Tree, target: &Target, bytecode: Bytecode) -> Vec<Plan
         .collect()
 }
 
+/// The interpreter's layer, before what a start imports is compiled.
+pub(crate) fn plan_base<'t>(tree: &'t Tree, target: &Target) -> PlannedLayer<'t> {
+    let mut layers = plan(tree, target, Bytecode::Start).into_iter();
+    let base = layers.find(|layer| layer.name == LayerName::Base);
+    base.unwrap_or_else(|| PlannedLayer {
+        name: LayerName::Base,
+        nodes: BTreeMap::new(),
+    })
+}
+
 impl PlannedLayer<'_> {
     /// A digest over everything that decides the layer's bytes.
     pub fn key(&self, compression: Compression) -> Digest {

@@ -166,12 +166,7 @@ pub(crate) fn scan_script(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFact
 
 /// Whether a path lies in a test suite: a directory or module called so.
 pub fn is_test_path(path: &str) -> bool {
-    path.split('/').any(|part| {
-        matches!(
-            part,
-            "tests" | "test" | "testing" | "_tests" | "conftest.py"
-        ) || part.starts_with("test_")
-    })
+    is_suite_path(path) || path.split('/').any(|part| part == "testing")
 }
 
 /// Whether a path lies in what trimming takes for a test suite, if it has tests at all.
@@ -268,15 +263,17 @@ pub fn scan_source(path: &TreePath, bytes: &[u8], facts: &mut ArchiveFacts) {
 
 /// The modules of optional parts that a compiled module names.
 pub(crate) fn named_in(bytes: &[u8]) -> BTreeSet<String> {
-    let found = whole_words(&COMPILED, bytes);
-    let text = |found: Match| String::from_utf8_lossy(&bytes[found.range()]).into_owned();
-    found.map(text).collect()
+    named(&COMPILED, bytes)
 }
 
 /// The modules of optional parts that a word of a command names: `-m sqlite3`, `-c "import code"`.
 pub(crate) fn named_in_command(word: &str) -> BTreeSet<String> {
-    let found = whole_words(&OPTIONAL, word.as_bytes());
-    found.map(|found| word[found.range()].to_owned()).collect()
+    named(&OPTIONAL, word.as_bytes())
+}
+
+fn named(words: &AhoCorasick, bytes: &[u8]) -> BTreeSet<String> {
+    let text = |found: Match| String::from_utf8_lossy(&bytes[found.range()]).into_owned();
+    whole_words(words, bytes).map(text).collect()
 }
 
 /// The module of an optional part that an import keeps.

@@ -11,7 +11,7 @@ use crate::assemble::{AppPart, AssembleError, PackReader, add_app, assemble};
 use crate::finding::Finding;
 use crate::input::Entry;
 use crate::layers::{
-    LayerName, PlannedLayer, WrittenLayer, plan, write_layer, write_layer_and_root,
+    LayerName, PlannedLayer, WrittenLayer, plan, plan_base, write_layer, write_layer_and_root,
 };
 use crate::layout::{APP_DIR, Layout};
 use crate::lock::Target;
@@ -489,17 +489,10 @@ impl Builder<'_> {
         if !request.verify || !request.bytecode.follows_start() {
             return Ok(compiling_root(store, tree, self.target)?);
         }
-        let planned = plan(tree, self.target, Bytecode::Start).into_iter();
-        let base = planned.filter(|planned| planned.name == LayerName::Base);
-        let write = |planned: PlannedLayer<'_>| {
-            write_layer_and_root(store, &planned, request.compression.for_layers())
-        };
-        let written: Vec<WrittenLayer> = base
-            .map(write)
-            .collect::<Result<_, _>>()
+        let base = plan_base(tree, self.target);
+        let written = write_layer_and_root(store, &base, request.compression.for_layers())
             .map_err(|error| BytecodeError::Layer(Box::new(error)))?;
-        let layers: Vec<_> = written.iter().map(|written| &written.layer).collect();
-        Ok(from_layers(store, &layers)?)
+        Ok(from_layers(store, &[&written.layer])?)
     }
 
     /// The app's own layer, made from nothing but the app and the lock.

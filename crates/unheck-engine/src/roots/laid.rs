@@ -1,50 +1,35 @@
-//! Nodes of a tree as a directory that a sandbox can be made of, without an archive: [`of_nodes`].
+//! A planned layer as a directory that a sandbox can be made of, without an archive: [`of_layer`].
 
-use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use unheck_base::{Digest, Hasher, TreePath};
+use unheck_oci::layer::Compression;
 use unheck_store::Store;
 
 use super::{Filling, KIND, Roots, RootsError, TREE, Unpacker, roots, unpacked};
 use crate::assemble::PackReader;
-use crate::tree::{Kind, Node};
+use crate::layers::PlannedLayer;
+use crate::tree::Kind;
 
-/// Lays nodes out once; they are known again by what they are. Directories above them need not be among them.
+/// Lays a layer out once; it is known again by what goes in.
 ///
 /// # Errors
 /// [`RootsError`].
-pub(crate) fn of_nodes(
-    store: &Store,
-    nodes: &BTreeMap<&TreePath, &Node>,
-) -> Result<Roots, RootsError> {
-    let guard = unpacked(store, KIND, &key(nodes), |directory| {
+pub(crate) fn of_layer(store: &Store, planned: &PlannedLayer<'_>) -> Result<Roots, RootsError> {
+    let key = planned.key(Compression::None);
+    let guard = unpacked(store, KIND, &key, |directory| {
         let tree = directory.join(TREE);
-        fill(store, nodes, directory).map_err(|source| RootsError::Directory { path: tree, source })
+        fill(store, planned, directory)
+            .map_err(|source| RootsError::Directory { path: tree, source })
     })?;
     Ok(roots(vec![guard]))
 }
 
-fn key(nodes: &BTreeMap<&TreePath, &Node>) -> Digest {
-    let mut hasher = Hasher::new();
-    hasher.update(b"nodes\n");
-    for (path, node) in nodes {
-        let what = match &node.kind {
-            Kind::Dir => "d".to_owned(),
-            Kind::Symlink(target) => format!("l{target}"),
-            Kind::File(content) => format!("f{}", content.digest()),
-        };
-        hasher.update(format!("{path}\0{:o}\0{what}\0", node.mode).as_bytes());
-    }
-    hasher.finish()
-}
-
-fn fill(store: &Store, nodes: &BTreeMap<&TreePath, &Node>, directory: &Path) -> io::Result<()> {
+fn fill(store: &Store, planned: &PlannedLayer<'_>, directory: &Path) -> io::Result<()> {
     let reader = PackReader::new(store);
     let mut unpacker = Unpacker::new(directory.join(TREE))?;
     let mut buffer = vec![0; 128 << 10];
-    for (path, node) in nodes {
+    for (path, node) in &planned.nodes {
         let content = match &node.kind {
             Kind::Dir => {
                 unpacker.dir(path, node.mode)?;
@@ -73,8 +58,11 @@ fn fill(store: &Store, nodes: &BTreeMap<&TreePath, &Node>, directory: &Path) -> 
 
 #[cfg(test)]
 mod tests {
+    use unheck_base::TreePath;
+
     use super::*;
-    use crate::tree::{Content, Origin, Tree};
+    use crate::layers::LayerName;
+    use crate::tree::{Content, Node, Origin, Tree};
 
     #[test]
     fn nodes_become_a_directory_once() {
@@ -86,7 +74,13 @@ mod tests {
         tree.insert(path("a/b"), file).expect("insert");
         let link = Node::symlink(Origin::App, "b");
         tree.insert(path("a/c"), link).expect("insert");
-        let laid = |tree: &Tree| of_nodes(&store, &tree.iter().collect()).expect("root");
+        let laid = |tree: &Tree| {
+            let planned = PlannedLayer {
+                name: LayerName::Base,
+                nodes: tree.iter().collect(),
+            };
+            of_layer(&store, &planned).expect("root")
+        };
         let root = laid(&tree).lower.remove(0);
         let read = |name: &str| fs_err::read(root.join(name)).expect(name);
         assert_eq!(

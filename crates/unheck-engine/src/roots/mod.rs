@@ -32,7 +32,7 @@ use unheck_store::{DerivedDir, ProduceError, Store, StoreError};
 use crate::explain::{Class, Explain};
 
 pub(crate) use beside::Beside;
-pub(crate) use laid::of_nodes;
+pub(crate) use laid::of_layer;
 pub use walk::{Strange, index_of};
 
 /// Kind of the derived directories; raised whenever what is in them would differ.

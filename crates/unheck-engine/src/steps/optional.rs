@@ -118,12 +118,13 @@ pub(crate) fn leave_out(
     target: &Target,
     asked: (&TrimFacts, &[String]),
 ) -> Result<Vec<Removed>, NarrowError> {
+    let removed = parts(tree, &Layout::of(&target.interpreter), asked.0);
     // Objects are not looked into where nothing can go.
-    if parts(tree, &Layout::of(&target.interpreter), asked.0).is_empty() {
-        return Ok(Vec::new());
+    if removed.is_empty() {
+        return Ok(removed);
     }
     let objects = Objects::of(tree, store)?;
-    let removed = take(tree, &objects, target, asked);
+    let removed = with_libraries(tree, &objects, target, asked, removed);
     refresh_loader_cache(tree, target).map_err(Box::new)?;
     Ok(removed)
 }
@@ -135,27 +136,22 @@ pub(crate) fn take(
     target: &Target,
     asked: (&TrimFacts, &[String]),
 ) -> Vec<Removed> {
-    let layout = Layout::of(&target.interpreter);
-    let mut removed = idle(tree, objects, target, asked);
-    if removed.is_empty() {
-        return removed;
+    let removed = parts(tree, &Layout::of(&target.interpreter), asked.0);
+    match removed.is_empty() {
+        true => removed,
+        false => with_libraries(tree, objects, target, asked, removed),
     }
-    remove_all(tree, &layout, &removed);
-    let records = database(tree, target);
-    remove_all(tree, &layout, &records);
-    removed.extend(records);
-    removed.sort();
-    removed
 }
 
-/// The parts that `facts` do not ask for, and the libraries that only those need. Debian packages `by_hand` stay whole.
-fn idle(
-    tree: &Tree,
+/// Takes parts out of a tree, the libraries that only those need, and records of packages of which nothing is left.
+fn with_libraries(
+    tree: &mut Tree,
     objects: &Objects,
     target: &Target,
     (facts, by_hand): (&TrimFacts, &[String]),
+    mut removed: Vec<Removed>,
 ) -> Vec<Removed> {
-    let mut removed = parts(tree, &Layout::of(&target.interpreter), facts);
+    let layout = Layout::of(&target.interpreter);
     let gone: BTreeSet<TreePath> = removed.iter().map(|one| one.path.clone()).collect();
     let loads = Loads::new(tree, objects);
     let mut candidates = loads.reached(gone.iter().cloned().collect(), std::iter::empty());
@@ -166,6 +162,11 @@ fn idle(
     let kept = loads.reached(left.cloned().collect(), names);
     let libraries = candidates.difference(&kept);
     removed.extend(libraries.filter_map(|path| gone_from(tree, path, LIBRARY)));
+    remove_all(tree, &layout, &removed);
+    let records = database(tree, target);
+    remove_all(tree, &layout, &records);
+    removed.extend(records);
+    removed.sort();
     removed
 }
 

@@ -24,11 +24,11 @@ use crate::assemble::PackReader;
 use crate::backend::BackendError;
 use crate::explain::{Class, Explain};
 use crate::finding::{Finding, Severity};
-use crate::layers::WriteLayerError;
+use crate::layers::{WriteLayerError, plan_base};
 use crate::layout::Layout;
 use crate::lock::{Lock, Target};
 use crate::platform::Platform;
-use crate::roots::{Roots, RootsError, of_nodes};
+use crate::roots::{Roots, RootsError, of_layer};
 use crate::session::Session;
 use crate::tree::{Content, Kind, Node, Origin, Tree};
 
@@ -443,31 +443,16 @@ fn runs_itself(request: &BytecodeRequest<'_>, runner: &Target) -> bool {
 /// [`RootsError`].
 pub fn compiling_root(store: &Store, tree: &Tree, target: &Target) -> Result<Roots, RootsError> {
     let layout = Layout::of(&target.interpreter);
-    let base: BTreeSet<&str> = target
-        .debs
-        .iter()
-        .filter(|deb| deb.base)
-        .map(|deb| deb.name.as_str())
-        .collect();
-    let wanted = |path: &TreePath, node: &Node| {
-        let of_interpreter = match &node.origin {
-            Origin::Interpreter | Origin::Generated(_) => true,
-            Origin::Deb(name) => base.contains(name.as_str()),
-            Origin::Distribution(_) | Origin::App => false,
-        };
-        let idle = ["usr/share", "var", "etc"];
-        of_interpreter
-            && !idle.iter().any(|top| path.is_under(top))
-            && is_for_compiling(path, &layout)
-    };
-    let nodes = tree.iter().filter(|(path, node)| wanted(path, node));
-    of_nodes(store, &nodes.collect())
+    let mut base = plan_base(tree, target);
+    base.nodes.retain(|path, _| is_for_compiling(path, &layout));
+    of_layer(store, &base)
 }
 
 fn is_for_compiling(path: &TreePath, layout: &Layout) -> bool {
     let inner = path.as_str().strip_prefix(layout.stdlib.as_str());
     let Some(inner) = inner.and_then(|inner| inner.strip_prefix('/')) else {
-        return true;
+        let idle = ["usr/share", "var", "etc"];
+        return !idle.iter().any(|top| path.is_under(top));
     };
     match inner.split_once('/') {
         None => inner.ends_with(".py"),

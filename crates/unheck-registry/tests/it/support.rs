@@ -171,11 +171,12 @@ pub(crate) fn receive(
     reference: &Reference,
     store: &Store,
 ) -> Result<(Remote, Result<Vec<Digest>, FetchError>), RegistryError> {
+    // The client's own clock is to be the first that runs out, on a busy machine too.
     let patient = FetchOptions {
         retries: 3,
         backoff: Duration::from_millis(5),
-        stall: Duration::from_millis(400),
-        give_up: Duration::from_secs(2),
+        stall: Duration::from_secs(4),
+        give_up: Duration::from_secs(8),
         ..FetchOptions::default()
     };
     block_on(async {

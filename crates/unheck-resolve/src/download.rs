@@ -49,7 +49,7 @@ impl Downloader {
     /// [`ResolveError::Settings`] when a setting is wrong.
     pub fn new(inputs: &Inputs, cache: &Path) -> Result<Self, ResolveError> {
         let settings = Settings::load(inputs, &workspace_root(inputs))?;
-        let builder = settings.client_builder().retries(0);
+        let builder = settings.registry_client_builder()?.retries(0);
         let client = RegistryClientBuilder::new(builder, Cache::from_path(cache))
             .index_locations(settings.locations())
             .keyring(settings.keyring)

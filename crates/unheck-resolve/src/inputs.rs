@@ -115,6 +115,7 @@ pub struct Environment(pub BTreeMap<String, String>);
 impl Environment {
     /// The variables that this crate looks at; a caller needs to collect no others.
     pub const NAMES: &[&str] = &[
+        "SSL_CLIENT_CERT",
         "UV_BUILD_CONSTRAINT",
         "UV_CONFIG_FILE",
         "UV_CONSTRAINT",

@@ -570,7 +570,7 @@ pub(crate) fn registry_client(
 ) -> Result<RegistryClient, ResolveError> {
     answers.spool_in(cache.root());
     let builder = settings
-        .client_builder()
+        .registry_client_builder()?
         .extra_middleware(crate::guard::middleware(answers));
     RegistryClientBuilder::new(builder, cache.clone())
         .index_locations(settings.locations())

@@ -8,10 +8,11 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use unheck_store::fetch::{HttpOptions, Lookup};
 use uv_client::Connectivity;
 use uv_configuration::{
     BuildOptions, ExcludeDependency, IndexStrategy, KeyringProviderType, NoBinary, NoBuild,
-    NoSources, TrustedHost,
+    NoSources, ProxyUrlKind, TrustedHost,
 };
 use uv_distribution_types::{
     DependencyMetadata, Index, IndexCacheControl, IndexLocations, IndexUrl, Requirement,
@@ -54,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) overrides: Vec<OverrideDependency>,
     pub(crate) excludes: Vec<ExcludeDependency>,
     proxies: Proxies,
+    /// Whether uv's client shows a certificate of its own.
+    client_certificate: bool,
 }
 
 /// Proxies of `uv.toml`; those of the environment are read by the HTTP client.
@@ -135,12 +138,58 @@ impl Settings {
             build_constraints: options.build_constraint_dependencies.unwrap_or_default(),
             overrides: options.override_dependencies.unwrap_or_default(),
             excludes: options.exclude_dependencies.unwrap_or_default(),
+            client_certificate: environment.get("SSL_CLIENT_CERT").is_some(),
             proxies: Proxies {
                 http: globals.http_proxy,
                 https: globals.https_proxy,
                 none: globals.no_proxy,
             },
         })
+    }
+
+    /// A client builder with all of it, whose connections share their look-ups of hosts with all others of this
+    /// process. For clients that follow redirects by themselves, as uv's registry client does.
+    ///
+    /// uv's own client has no place for that, so it is made here; where uv does more than this does (hosts whose
+    /// certificate need not be valid, roots of its own, a certificate of the client), it is uv's.
+    pub(crate) fn registry_client_builder(
+        &self,
+    ) -> Result<uv_client::BaseClientBuilder<'static>, ResolveError> {
+        let builder = self.client_builder();
+        let needs_uv =
+            !self.trusted_hosts.is_empty() || !self.system_certs || self.client_certificate;
+        if needs_uv {
+            return Ok(builder);
+        }
+        let client = self
+            .shared_client()
+            .map_err(|error| ResolveError::Settings {
+                place: "the client's settings".to_owned(),
+                cause: Cause::of(&error),
+            })?;
+        Ok(builder.custom_client(client))
+    }
+
+    fn shared_client(&self) -> reqwest::Result<reqwest::Client> {
+        let options = HttpOptions::default();
+        let mut client = reqwest::Client::builder()
+            .user_agent(options.user_agent)
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(self.http_timeout.unwrap_or(options.idle_timeout))
+            .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(Lookup::shared());
+        let except = self.proxies.none.as_ref();
+        let except = except.and_then(|hosts| reqwest::NoProxy::from_string(&hosts.join(",")));
+        let proxies = [
+            (&self.proxies.http, ProxyUrlKind::Http),
+            (&self.proxies.https, ProxyUrlKind::Https),
+        ];
+        for (proxy, kind) in proxies {
+            if let Some(proxy) = proxy {
+                client = client.proxy(proxy.as_proxy(kind).no_proxy(except.clone()));
+            }
+        }
+        client.build()
     }
 
     /// A client builder with all of it.

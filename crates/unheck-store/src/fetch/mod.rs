@@ -10,6 +10,7 @@
 
 mod incoming;
 mod landing;
+mod lookup;
 mod one;
 mod small;
 mod transport;
@@ -23,6 +24,7 @@ use url::Url;
 
 use crate::{Store, StoreError};
 
+pub use lookup::Lookup;
 pub use small::get_small;
 pub use transport::{Body, BodyStream, OpenFuture, Transport, TransportError, redacted};
 pub use web::{HttpOptions, WebTransport, cause_lines, retry_after};

@@ -18,6 +18,7 @@ use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use url::Url;
 
+use super::lookup::Lookup;
 use super::transport::{Body, OpenFuture, Transport, TransportError};
 
 /// How to speak HTTP.
@@ -34,7 +35,7 @@ pub struct HttpOptions {
 }
 
 impl HttpOptions {
-    /// A client by these options, but for redirects and the idle time, which each has its own way with. It asks for
+    /// A client by these options that shares its look-ups of hosts with the others ([`Lookup`]), but for redirects and the idle time, which each has its own way with. It asks for
     /// no content coding: a file must come as its own bytes.
     pub fn client(&self) -> ClientBuilder {
         let mut headers = HeaderMap::new();
@@ -43,6 +44,7 @@ impl HttpOptions {
             .user_agent(&self.user_agent)
             .default_headers(headers)
             .connect_timeout(self.connect_timeout)
+            .dns_resolver(Lookup::shared())
             .referer(false)
             .no_gzip()
             .no_zstd()

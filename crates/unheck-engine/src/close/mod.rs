@@ -264,8 +264,60 @@ pub fn close<W: World>(world: &W, request: &Request) -> Result<Closure, CloseErr
     Err(CloseError::Unmet(closer.unmet))
 }
 
+/// Brings what every closure over an interpreter looks into, and what its rules then ask for: to be done while
+/// what else ships is still to be chosen and on its way. Chooses nothing.
+///
+/// # Errors
+/// As [`close`].
+pub fn rehearse<W: World>(
+    world: &W,
+    interpreter: &[String],
+    (platform, glibc): (Platform, (u32, u32)),
+) -> Result<(), CloseError<W::Error>> {
+    let request = Request {
+        platform,
+        glibc,
+        interpreter: interpreter.to_vec(),
+        by_hand: Vec::new(),
+        built_with: BTreeSet::new(),
+        objects: Vec::new(),
+        paths: BTreeMap::new(),
+        native: Vec::new(),
+        imports: BTreeSet::new(),
+        distributions: BTreeSet::new(),
+    };
+    let mut wanted = early(world, interpreter);
+    wanted.extend(guessed(world, &wanted));
+    world.prepare(&wanted)?;
+    Closer::new(world, &request).interpreter()
+}
+
+/// What rules for libraries will ask for, by the names of packages: a library's package is named after it (Debian
+/// Policy 8.1). A guess, for fetching only.
+fn guessed<W: World>(world: &W, wanted: &BTreeSet<String>) -> BTreeSet<String> {
+    let is_of = |package: &str, library: &str| {
+        let rest = package.strip_prefix(library);
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
+    };
+    let fits = |rule: &&rules::Rule| match &rule.when {
+        rules::When::Soname(glob) => {
+            let library = glob.glob().glob().split(".so").next().unwrap_or_default();
+            wanted.iter().any(|package| is_of(package, library))
+        }
+        _ => false,
+    };
+    let files = rules::all()
+        .iter()
+        .filter(fits)
+        .flat_map(|rule| &rule.files);
+    files
+        .filter_map(|file| file.packages.iter().find(|name| world.has(name)))
+        .cloned()
+        .collect()
+}
+
 /// The packages that a closure over an interpreter is sure to look into.
-pub fn early<W: World>(world: &W, interpreter: &[String]) -> BTreeSet<String> {
+fn early<W: World>(world: &W, interpreter: &[String]) -> BTreeSet<String> {
     let first = |names: &[String]| names.iter().find(|name| world.has(name)).cloned();
     let mut wanted: BTreeSet<String> = interpreter.iter().cloned().collect();
     wanted.extend(["libc6".to_owned(), "libgcc-s1".to_owned()]);
@@ -667,12 +719,26 @@ impl<'w, W: World> Closer<'w, W> {
         }
     }
 
-    /// Applies every rule that fits and was not applied yet.
+    /// Applies every rule that fits and was not applied yet, and those that what they bring makes fit.
     fn rules(&mut self) -> Result<(), CloseError<W::Error>> {
-        for rule in rules::all() {
-            if self.applied.contains(rule.id.as_str()) || !self.applies(rule) {
-                continue;
+        loop {
+            let new: Vec<&'static rules::Rule> = rules::all()
+                .iter()
+                .filter(|rule| !self.applied.contains(rule.id.as_str()) && self.applies(rule))
+                .collect();
+            if new.is_empty() {
+                return Ok(());
             }
+            // What they take their files from, at once.
+            let files = new.iter().flat_map(|rule| &rule.files);
+            let wanted = files.filter_map(|file| self.first(&file.packages));
+            self.world.prepare(&wanted.collect())?;
+            self.apply(new)?;
+        }
+    }
+
+    fn apply(&mut self, rules: Vec<&'static rules::Rule>) -> Result<(), CloseError<W::Error>> {
+        for rule in rules {
             self.applied.insert(&rule.id);
             let reason = format!("rule {}: {}", rule.id, rule.reason);
             for soname in &rule.sonames {
@@ -700,12 +766,7 @@ impl<'w, W: World> Closer<'w, W> {
             }
             self.world.prepare(&BTreeSet::from([package.clone()]))?;
             let facts = self.learn(package)?;
-            let matching: Vec<TreePath> = facts
-                .files
-                .keys()
-                .filter(|path| rule.matches(path, triplet))
-                .cloned()
-                .collect();
+            let matching = rule.among(facts.files.keys(), triplet);
             if matching.is_empty() {
                 continue;
             }

@@ -48,11 +48,20 @@ pub struct FileRule {
 }
 
 impl FileRule {
-    /// Whether the rule means this file.
-    pub fn matches(&self, path: &TreePath, triplet: &str) -> bool {
-        self.globs
-            .iter()
-            .any(|text| glob(&text.replace("{triplet}", triplet)).is_match(path.as_str()))
+    /// Those of `files` that the rule means.
+    pub fn among<'f>(
+        &self,
+        files: impl Iterator<Item = &'f TreePath>,
+        triplet: &str,
+    ) -> Vec<TreePath> {
+        let globs = self.globs.iter();
+        let globs: Vec<GlobMatcher> = globs
+            .map(|text| glob(&text.replace("{triplet}", triplet)))
+            .collect();
+        files
+            .filter(|path| globs.iter().any(|glob| glob.is_match(path.as_str())))
+            .cloned()
+            .collect()
     }
 }
 
@@ -153,11 +162,8 @@ mod tests {
                 rule.id
             );
             for file in &rule.files {
-                assert!(
-                    !file.matches(&TreePath::new("no/such").expect("path"), "t"),
-                    "{}",
-                    rule.id
-                );
+                let none = [TreePath::new("no/such").expect("path")];
+                assert!(file.among(none.iter(), "t").is_empty(), "{}", rule.id);
             }
         }
         let mut ids: Vec<_> = rules.iter().map(|rule| &rule.id).collect();
@@ -172,7 +178,10 @@ mod tests {
             .find(|rule| rule.id == "character-sets")
             .expect("rule");
         let path = |text: &str| TreePath::new(text).expect("path");
-        let matches = |text: &str| rule.files[0].matches(&path(text), "x86_64-linux-gnu");
+        let matches = |text: &str| {
+            let found = rule.files[0].among([path(text)].iter(), "x86_64-linux-gnu");
+            !found.is_empty()
+        };
         assert!(matches("usr/lib/x86_64-linux-gnu/gconv/UTF-16.so"));
         assert!(!matches("usr/lib/x86_64-linux-gnu/gconv/BIG5.so"));
         assert!(!matches("usr/lib/aarch64-linux-gnu/gconv/UTF-16.so"));

@@ -22,6 +22,8 @@ struct FakeWorld {
     other_index: bool,
     /// How often the Contents index was asked.
     asked: std::cell::Cell<u32>,
+    /// What was brought that was not here, call by call.
+    brought: std::cell::RefCell<Vec<BTreeSet<String>>>,
 }
 
 impl World for FakeWorld {
@@ -47,7 +49,13 @@ impl World for FakeWorld {
         Some((self.debs.get(package)?.section.to_owned(), 100))
     }
 
-    fn prepare(&self, _: &BTreeSet<String>) -> Result<(), Self::Error> {
+    fn prepare(&self, packages: &BTreeSet<String>) -> Result<(), Self::Error> {
+        let mut brought = self.brought.borrow_mut();
+        let here: BTreeSet<String> = brought.iter().flatten().cloned().collect();
+        let new: BTreeSet<String> = packages.difference(&here).cloned().collect();
+        if !new.is_empty() {
+            brought.push(new);
+        }
         Ok(())
     }
 
@@ -274,6 +282,39 @@ zlib1g*: usr/lib/x86_64-linux-gnu/libz.so.1 (libz.so.1 <- usr/bin/python3.13)
 zlib1g*: usr/lib/x86_64-linux-gnu/libz.so.1.3.1 (target of usr/lib/x86_64-linux-gnu/libz.so.1)";
     assert_eq!(text, expected);
     assert_eq!(world.asked.get(), 0);
+}
+
+#[test]
+fn a_rehearsal_brings_at_once_what_a_closure_over_the_interpreter_then_wants() {
+    let mut world = world();
+    let library_of = |soname| library(vec![(soname, elf("libssl.so.3", &["libc.so.6"]))]);
+    let python = world.debs.get_mut("python3.13-minimal").unwrap();
+    python.depends.push(vec!["libssl3t64"]);
+    python.files.push((
+        "usr/lib/python3.13/lib-dynload/_ssl.so",
+        DebFile::Elf(Arc::new(object(None, &["libssl.so.3"]))),
+    ));
+    world.debs.insert(
+        "libssl3t64",
+        library_of("usr/lib/x86_64-linux-gnu/libssl.so.3"),
+    );
+    world.debs.insert(
+        "openssl",
+        FakeDeb {
+            files: vec![("etc/ssl/openssl.cnf", DebFile::Plain)],
+            ..FakeDeb::default()
+        },
+    );
+    let request = request();
+    let ours = (request.platform, request.glibc);
+    rehearse(&world, &request.interpreter, ours).unwrap();
+    assert_eq!(world.brought.borrow().len(), 1, "{:?}", world.brought);
+    let closure = dump(close(&world, &request));
+    assert!(
+        closure.contains("openssl*: etc/ssl/openssl.cnf"),
+        "{closure}"
+    );
+    assert_eq!(world.brought.borrow().len(), 1, "{:?}", world.brought);
 }
 
 #[test]

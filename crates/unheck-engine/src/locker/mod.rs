@@ -12,7 +12,7 @@ use unheck_base::TreePath;
 
 use crate::assemble::{AppPart, assemble};
 use crate::backend::{RequiresRequest, build_system, lock_requires};
-use crate::close::{CloseError, Closure, Request, Shipped, World as _, close};
+use crate::close::{CloseError, Closure, Request, Shipped, close, rehearse};
 use crate::debian::{DebWorld, Suites, SuitesRequest};
 use crate::identify::census;
 use crate::input::{AppFiles, LockOptions, Project, inputs_digest};
@@ -292,7 +292,11 @@ impl Maker<'_> {
         early: ScopedJoinHandle<'_, Option<Early>>,
     ) -> Result<Distributions, MakeLockError> {
         std::thread::scope(|scope| {
-            scope.spawn(|| world.prepare(&crate::close::early(world, debs)));
+            // What fails in the rehearsal fails again where it can be told.
+            let platform = self.chooser.platform;
+            if let Ok(glibc) = glibc(self.suites, platform) {
+                scope.spawn(move || rehearse(world, debs, (platform, glibc)).is_ok());
+            }
             let early = early.join().expect("no panic");
             match early.and_then(|early| early.for_interpreter(interpreter)) {
                 Some(chosen) => chosen,

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 
 use unheck_base::Digest;
 use unheck_deb::control::{BinaryPackage, ControlError, StanzaReader};
@@ -15,7 +16,7 @@ use crate::lock::Archive;
 const MAX_PACKAGES: u64 = 1 << 30;
 
 /// Raised whenever the table of the same index would differ.
-const TABLE_VERSION: &str = "packages 2";
+const TABLE_VERSION: &str = "packages 3";
 
 /// The packages of one index: its text and where each stanza begins.
 #[derive(Debug)]
@@ -23,11 +24,36 @@ pub(super) struct Table {
     pub(super) suite: String,
     pub(super) archive: Archive,
     pub(super) date: i64,
-    pub(super) text: Vec<u8>,
+    pub(super) text: Arc<Vec<u8>>,
     /// Package name to the place of its stanza.
     pub(super) stanzas: BTreeMap<String, (usize, usize)>,
     /// Provided name to the packages that provide it, made when somebody asks.
     pub(super) provides: OnceLock<BTreeMap<String, BTreeSet<String>>>,
+    _keeping: Option<Keeping>,
+}
+
+/// Writes the text of a table into the store while the table is used; ended when the table is dropped.
+#[derive(Debug)]
+struct Keeping(Option<JoinHandle<()>>);
+
+impl Keeping {
+    fn of(text: &Arc<Vec<u8>>, derived: Derived) -> Self {
+        let text = Arc::clone(text);
+        // What is not kept is made again the next time, so a failure changes no result; what it comes from is met
+        // again by whoever writes next.
+        Self(Some(std::thread::spawn(move || {
+            if let Err(error) = derived.put_bytes(&text) {
+                tracing::debug!(%error, "a table of packages is not kept");
+            }
+        })))
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        // A panic in there was told already.
+        let _ = self.0.take().map(JoinHandle::join);
+    }
 }
 
 /// A Packages index is broken.
@@ -62,16 +88,17 @@ impl Table {
         };
         let key = unheck_store::Pack::key(&digest, TABLE_VERSION);
         let derived: Derived = store.derived("packages", &key);
-        let text = match derived.bytes(MAX_PACKAGES).map_err(failed)? {
-            Some(text) => text,
+        let (text, keeping) = match derived.bytes(MAX_PACKAGES).map_err(failed)? {
+            Some(text) => (Arc::new(text), None),
             None => {
                 let blob = store.open_verified(&digest).map_err(failed)?;
                 let text = decompress(path, blob).map_err(|error| match store.verify(&digest) {
                     Err(damage @ StoreError::Corrupt(_)) => failed(damage),
                     _ => packages(error),
                 })?;
-                derived.put_bytes(&text).map_err(failed)?;
-                text
+                let text = Arc::new(text);
+                let keeping = Keeping::of(&text, derived);
+                (text, Some(keeping))
             }
         };
         let stanzas = stanzas(&text);
@@ -82,6 +109,7 @@ impl Table {
             text,
             stanzas,
             provides: OnceLock::new(),
+            _keeping: keeping,
         })
     }
 
@@ -131,42 +159,97 @@ impl Table {
     }
 }
 
-/// Fields that are never asked for, and most of an index's bytes.
-const DROPPED: &[&[u8]] = &[
-    b"Description-md5:",
-    b"Tag:",
-    b"MD5sum:",
-    b"Maintainer:",
-    b"Replaces:",
-    b"Suggests:",
+/// The fields that somebody asks for; the others are a third of an index.
+const KEPT: &[&[u8]] = &[
+    b"Package",
+    b"Version",
+    b"Source",
+    b"Architecture",
+    b"Multi-Arch",
+    b"Essential",
+    b"Priority",
+    b"Section",
+    b"Depends",
+    b"Pre-Depends",
+    b"Provides",
+    b"Conflicts",
+    b"Breaks",
+    b"Filename",
+    b"Size",
+    b"SHA256",
 ];
 
-/// The text of an index without the fields that nobody asks for.
+/// How much of an index is looked at at a time, in bytes.
+const CHUNK: usize = 256 << 10;
+
+/// The text of an index with the fields that somebody asks for.
 fn decompress(path: &str, blob: impl std::io::Read) -> Result<Vec<u8>, PackagesError> {
-    use std::io::BufRead as _;
-    let reader = unheck_deb::contents::decompress(path, blob)
+    let mut reader = unheck_deb::contents::decompress(path, blob)
         .map_err(|error| PackagesError::Decompress(std::io::Error::other(error)))?;
-    let mut reader = std::io::BufReader::with_capacity(256 << 10, reader.take(MAX_PACKAGES + 1));
-    let mut text = Vec::new();
-    let (mut line, mut total, mut dropping) = (Vec::new(), 0, false);
+    let mut chunk = vec![0; CHUNK];
+    let (mut kept, mut total) = (Kept::default(), 0);
     loop {
-        line.clear();
-        let read = reader
-            .read_until(b'\n', &mut line)
-            .map_err(PackagesError::Decompress)?;
-        if read == 0 {
-            return Ok(text);
-        }
+        let read = match reader.read(&mut chunk) {
+            Ok(0) => return Ok(kept.end()),
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(PackagesError::Decompress(error)),
+        };
         total += read as u64;
         if total > MAX_PACKAGES {
             return Err(PackagesError::TooLong);
         }
-        // A continuation line belongs to the field before it.
-        if !matches!(line.first(), Some(b' ' | b'\t')) {
-            dropping = DROPPED.iter().any(|field| line.starts_with(field));
+        kept.take(&chunk[..read]);
+    }
+}
+
+/// Takes in an index piece by piece and keeps lines of [`KEPT`] fields.
+#[derive(Default)]
+struct Kept {
+    text: Vec<u8>,
+    /// The beginning of a line whose end is still to come.
+    begun: Vec<u8>,
+    /// Whether the field whose lines come is one to be dropped.
+    dropping: bool,
+}
+
+impl Kept {
+    fn take(&mut self, mut piece: &[u8]) {
+        while let Some(end) = memchr::memchr(b'\n', piece) {
+            let (line, rest) = piece.split_at(end + 1);
+            piece = rest;
+            if self.begun.is_empty() {
+                self.line(line);
+            } else {
+                let mut whole = std::mem::take(&mut self.begun);
+                whole.extend_from_slice(line);
+                self.line(&whole);
+            }
         }
-        if !dropping {
-            text.extend_from_slice(&line);
+        self.begun.extend_from_slice(piece);
+    }
+
+    /// All that was kept; the last line needs no line break.
+    fn end(mut self) -> Vec<u8> {
+        let last = std::mem::take(&mut self.begun);
+        if !last.is_empty() {
+            self.line(&last);
+        }
+        self.text
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        // A continuation line belongs to the field before it, and an empty line ends a paragraph.
+        match line.first() {
+            Some(b' ' | b'\t') => {}
+            Some(b'\n') => self.dropping = false,
+            _ => {
+                let name = line.split(|byte| *byte == b':').next().unwrap_or(line);
+                self.dropping = !KEPT.contains(&name);
+            }
+        }
+        if !self.dropping {
+            self.text.extend_from_slice(line);
         }
     }
 }
@@ -195,6 +278,17 @@ fn stanzas(text: &[u8]) -> BTreeMap<String, (usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_that_nobody_asks_for_are_dropped_wherever_a_piece_ends() {
+        let text = b"Package: a\nDescription: long\n Depends: no\n more\nDepends: b,\n c\nTag: x\n\nPackage: b";
+        let expected = "Package: a\nDepends: b,\n c\n\nPackage: b";
+        for size in 1..=text.len() {
+            let mut kept = Kept::default();
+            text.chunks(size).for_each(|piece| kept.take(piece));
+            assert_eq!(String::from_utf8(kept.end()).unwrap(), expected, "{size}");
+        }
+    }
 
     #[test]
     fn stanzas_are_found_by_name() {

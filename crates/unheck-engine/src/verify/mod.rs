@@ -197,15 +197,10 @@ pub fn verify_layers(
     let layers: Vec<_> = request.layers.iter().map(|layer| &layer.layer).collect();
     let roots = from_layers(session.store(), &layers)?;
     let checked = Checked::new(session, &subject, &roots)?;
-    let below = match below {
-        Some(below) => below,
-        None => {
-            let below = checked.below()?;
-            remember(&keys.below, &below, &below.findings)?;
-            below
-        }
+    let (below, found) = match below {
+        Some(below) => (below, checked.app()?),
+        None => checked.all(&keys)?,
     };
-    let found = checked.app()?;
     remember(&keys.whole, &found, &found)?;
     remember(&keys.shape, &true, &found)?;
     Ok(joined(below.findings, found))
@@ -370,6 +365,21 @@ impl<'a> Checked<'a> {
             lower,
             bytecode,
         })
+    }
+
+    /// What is below the app, and what the app adds: side by side where bytecode ships, else one after the other,
+    /// so that what is compiled for the first serves the second.
+    fn all(&self, keys: &Keys) -> Result<(Below, Vec<Finding>), VerifyError> {
+        let below = || -> Result<Below, VerifyError> {
+            let below = self.below()?;
+            remember(&keys.below, &below, &below.findings)?;
+            Ok(below)
+        };
+        if self.view.ships_bytecode() {
+            let (below, app) = rayon::join(below, || self.app());
+            return Ok((below?, app?));
+        }
+        Ok((below()?, self.app()?))
     }
 
     /// The layers below the app: everything in them, with nothing of the app.

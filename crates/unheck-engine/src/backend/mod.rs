@@ -249,9 +249,7 @@ pub fn build_wheel(
     app: &AppFiles,
 ) -> Result<(String, Digest), BackendError> {
     let host = Platform::host();
-    let runs = host
-        .and_then(|host| lock.target(host))
-        .ok_or(BackendError::NoHost { host })?;
+    let runs = lock.runs_here().ok_or(BackendError::NoHost { host })?;
     let system = build_system(project)?;
     let epoch = session.source_date_epoch.unwrap_or(lock.plan.epoch);
     let key = key(project, runs, app, epoch);

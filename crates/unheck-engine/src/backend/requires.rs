@@ -75,7 +75,10 @@ fn choose(
         interpreter: &target.interpreter,
         platform,
     };
-    let before = request.previous.and_then(|lock| lock.target(platform));
+    let previous = request.previous.iter().flat_map(|lock| lock.with_helper());
+    let before = previous
+        .into_iter()
+        .find(|target| target.platform == platform);
     let known = before.map(|target| target.build_requires.as_slice());
     let kept = preferences(known.unwrap_or_default());
     let mut wheels = Vec::new();

@@ -140,7 +140,7 @@ pub fn build(
     let (lock, locked) = ensure_lock(session, project, (&request.lock, request.mode), &app)?;
     let entry = entry(session, project, request)?;
     // What is known of owners changes without the artifact: it stays in the lock beside the project.
-    let text = lock.without_census().to_text();
+    let text = lock.deciding().to_text();
     let mut profile = Profile::default();
     if !request.trace.is_empty() {
         let request = BuildRequest {

@@ -112,6 +112,24 @@ pub struct Request {
     pub distributions: BTreeSet<String>,
 }
 
+impl Request {
+    /// What an interpreter alone needs; `platform` with the glibc of the suite.
+    pub fn bare(interpreter: &[String], (platform, glibc): (Platform, (u32, u32))) -> Self {
+        Self {
+            platform,
+            glibc,
+            interpreter: interpreter.to_vec(),
+            by_hand: Vec::new(),
+            built_with: BTreeSet::new(),
+            objects: Vec::new(),
+            paths: BTreeMap::new(),
+            native: Vec::new(),
+            imports: BTreeSet::new(),
+            distributions: BTreeSet::new(),
+        }
+    }
+}
+
 /// An ELF object at its place in the tree.
 #[derive(Debug, Clone)]
 pub struct Shipped {
@@ -272,20 +290,9 @@ pub fn close<W: World>(world: &W, request: &Request) -> Result<Closure, CloseErr
 pub fn rehearse<W: World>(
     world: &W,
     interpreter: &[String],
-    (platform, glibc): (Platform, (u32, u32)),
+    of: (Platform, (u32, u32)),
 ) -> Result<(), CloseError<W::Error>> {
-    let request = Request {
-        platform,
-        glibc,
-        interpreter: interpreter.to_vec(),
-        by_hand: Vec::new(),
-        built_with: BTreeSet::new(),
-        objects: Vec::new(),
-        paths: BTreeMap::new(),
-        native: Vec::new(),
-        imports: BTreeSet::new(),
-        distributions: BTreeSet::new(),
-    };
+    let request = Request::bare(interpreter, of);
     let mut wanted = early(world, interpreter);
     wanted.extend(guessed(world, &wanted));
     world.prepare(&wanted)?;

@@ -167,7 +167,7 @@ pub fn verify_chain(
 ) -> Result<Chain, ChainError> {
     let mut chain = Chain::default();
     let mut files: BTreeMap<Digest, ChainFile> = BTreeMap::new();
-    for target in &lock.plan.targets {
+    for target in lock.with_helper() {
         for suite in &target.suites {
             let loaded = signed(session, keyring, suite)?;
             files.entry(suite.inrelease).or_insert_with(|| ChainFile {

@@ -228,7 +228,11 @@ impl Suites {
         Ok(suites)
     }
 
-    fn load_platform(
+    /// Fetches and verifies the packages of one more platform.
+    ///
+    /// # Errors
+    /// As [`Suites::load`].
+    pub fn load_platform(
         &mut self,
         net: &Net,
         mirror: &Mirror,

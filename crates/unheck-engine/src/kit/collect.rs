@@ -9,7 +9,7 @@ use crate::debian::verify_chain;
 use crate::event::Stage;
 use crate::input::{AppFiles, LockOptions, Project};
 use crate::lock::{Lock, Provider, Target};
-use crate::locker::{deb_want, want, wants};
+use crate::locker::{deb_want, target_wants, want, wants};
 use crate::net::Want;
 use crate::sdist::{crate_wants, restore};
 use crate::session::Session;
@@ -54,13 +54,19 @@ pub(super) fn collect(
             let debs = target.build_debs.iter();
             wanted.extend(debs.map(|deb| deb_want(session, target, deb)));
         }
+        wanted.extend(
+            lock.plan
+                .helper
+                .iter()
+                .flat_map(|helper| target_wants(session, helper)),
+        );
         for build in &lock.plan.builds {
             let named = build.requires.iter().chain(&build.sdist);
             wanted.extend(named.filter_map(want));
         }
         session.net.fetch(wanted)
     })?;
-    for target in &lock.plan.targets {
+    for target in lock.with_helper() {
         interpreter(session, project, target, &mut things)?;
         of_target(target, &mut things);
     }

@@ -25,7 +25,7 @@ pub fn check_lock(kit: &KitFile, path: &Path) -> Result<(), KitError> {
     })?;
     let of_kit = kit.lock()?;
     // What is known of owners changes without the artifact.
-    if own.without_census() == of_kit.without_census() {
+    if own.deciding() == of_kit.deciding() {
         return Ok(());
     }
     Err(KitError::OtherLock {
@@ -85,7 +85,7 @@ fn things(lock: &Lock) -> BTreeMap<String, String> {
         let version = package.version.clone().unwrap_or_default();
         things.insert(package.name.clone(), version);
     }
-    for target in &lock.plan.targets {
+    for target in lock.with_helper() {
         let platform = target.platform;
         things.insert(
             format!("Python of {platform}"),

@@ -166,6 +166,10 @@ pub struct Plan {
     /// One per platform.
     #[serde(default)]
     pub targets: Vec<Target>,
+    /// The interpreter of the machine that locked, where that is no target: it makes there what does not depend on
+    /// the architecture, bytecode and the project's own pure wheel. Nothing of it ships.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper: Option<Target>,
     /// What was compiled, sorted by name and platform.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub builds: Vec<Compiled>,
@@ -335,13 +339,27 @@ impl Lock {
             .find(|target| target.platform == platform)
     }
 
-    /// The same without what is only told: the part that decides an artifact.
+    /// Whose interpreter runs on this machine: a target's, else the helper's.
+    pub fn runs_here(&self) -> Option<&Target> {
+        let host = Platform::host()?;
+        let helper = self.plan.helper.as_ref();
+        self.target(host)
+            .or(helper.filter(|helper| helper.platform == host))
+    }
+
+    /// The targets, and the helper where there is one.
+    pub fn with_helper(&self) -> impl Iterator<Item = &Target> {
+        self.plan.targets.iter().chain(&self.plan.helper)
+    }
+
+    /// The same without what is only told and what only helps: the part that decides an artifact.
     #[must_use]
-    pub fn without_census(&self) -> Self {
+    pub fn deciding(&self) -> Self {
         let mut lock = self.clone();
         lock.packages
             .iter_mut()
             .for_each(|package| package.tool = None);
+        lock.plan.helper = None;
         lock
     }
 

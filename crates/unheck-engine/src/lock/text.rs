@@ -238,6 +238,7 @@ mod tests {
                 roots: vec!["app".to_owned()],
                 app_needs: vec![],
                 targets: vec![target],
+                helper: None,
                 builds: vec![made],
                 app_builds: vec![],
             },

@@ -13,7 +13,7 @@ use unheck_base::TreePath;
 use crate::assemble::{AppPart, assemble};
 use crate::backend::{RequiresRequest, build_system, lock_requires};
 use crate::close::{CloseError, Closure, Request, Shipped, close, rehearse};
-use crate::debian::{DebWorld, Suites, SuitesRequest};
+use crate::debian::{DebWorld, Suites, SuitesError, SuitesRequest};
 use crate::identify::census;
 use crate::input::{AppFiles, LockOptions, Project, inputs_digest};
 use crate::interpreter::{choose, glibc};
@@ -64,7 +64,7 @@ pub fn make_lock(
         compiled: project.build_system
             && is_compiled(project, app, &build_system(project).map_err(Box::new)?),
     };
-    let (suites, mut parts) = parts(&choosers, session, options, &own)?;
+    let (suites, mut parts, mut helper) = parts(&choosers, session, options, &own)?;
     let mut lock = Lock {
         requires_python: project.requires_python.clone(),
         packages: Vec::new(),
@@ -75,12 +75,14 @@ pub fn make_lock(
             roots: Vec::new(),
             app_needs: app_needs(app_facts),
             targets: Vec::new(),
+            helper: None,
             builds: Vec::new(),
             app_builds: Vec::new(),
         },
     };
     if project.build_system && !own.compiled {
-        let mut targets: Vec<&mut Target> = parts.iter_mut().map(|part| &mut part.target).collect();
+        let targets = parts.iter_mut().map(|part| &mut part.target);
+        let mut targets: Vec<&mut Target> = targets.chain(&mut helper).collect();
         lock_requires(
             session,
             &RequiresRequest {
@@ -94,6 +96,7 @@ pub fn make_lock(
         .map_err(Box::new)?;
     }
     merge(&mut lock, parts);
+    lock.plan.helper = helper;
     // What cannot become a tree must not become a lock: files that two parts want, and what no
     // artifact may have, are found here, before anything is written.
     for target in &lock.plan.targets {
@@ -109,7 +112,7 @@ fn parts(
     session: &Session,
     options: &LockOptions,
     own: &Own<'_>,
-) -> Result<(Suites, Vec<Part>), MakeLockError> {
+) -> Result<(Suites, Vec<Part>, Option<Target>), MakeLockError> {
     let request = SuitesRequest {
         suite: &options.suite,
         platforms: &options.platforms,
@@ -121,7 +124,8 @@ fn parts(
             .iter()
             .map(|chooser| scope.spawn(|| chooser.early()))
             .collect();
-        let suites = Suites::load(&session.net, &session.mirror, &session.keyring, &request)?;
+        let mut suites = Suites::load(&session.net, &session.mirror, &session.keyring, &request)?;
+        let helps = helps(session, options, &mut suites)?;
         let mut parts = Vec::new();
         for (chooser, early) in choosers.iter().zip(early) {
             let maker = Maker {
@@ -131,8 +135,63 @@ fn parts(
             };
             parts.push(maker.target(own, early)?);
         }
-        Ok((suites, parts))
+        let helper = match (helps, parts.first()) {
+            (Some(host), Some(part)) => helper(session, &suites, host, &part.target.interpreter)?,
+            _ => None,
+        };
+        Ok((suites, parts, helper))
     })
+}
+
+/// This machine's platform, where the suite has it, Debian provides the interpreter, and it is no target.
+fn helps(
+    session: &Session,
+    options: &LockOptions,
+    suites: &mut Suites,
+) -> Result<Option<Platform>, MakeLockError> {
+    let wanted =
+        |host: &Platform| options.provider == Provider::Debian && !options.platforms.contains(host);
+    let Some(host) = Platform::host().filter(wanted) else {
+        return Ok(None);
+    };
+    match suites.load_platform(&session.net, &session.mirror, host) {
+        Ok(()) => Ok(Some(host)),
+        Err(SuitesError::NoIndex { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The interpreter of this machine, of the version that the targets have; none where the suite has another here.
+fn helper(
+    session: &Session,
+    suites: &Suites,
+    host: Platform,
+    wanted: &Interpreter,
+) -> Result<Option<Target>, MakeLockError> {
+    let Ok(python) = choose(suites, host, Some(&wanted.version), None) else {
+        return Ok(None);
+    };
+    let world = DebWorld::new(&session.net, &session.mirror, suites, host);
+    let request = Request::bare(&python.packages, (host, glibc(suites, host)?));
+    let closure = closed(&world, &request)?;
+    Ok(Some(Target {
+        platform: host,
+        interpreter: python.interpreter,
+        wheels: Vec::new(),
+        suites: suites.locked.get(&host).cloned().unwrap_or_default(),
+        debs: debs(&world, &closure),
+        notes: Vec::new(),
+        build_requires: Vec::new(),
+        build_debs: Vec::new(),
+    }))
+}
+
+fn closed(world: &DebWorld<'_>, request: &Request) -> Result<Closure, MakeLockError> {
+    match close(world, request) {
+        Ok(closure) => Ok(closure),
+        Err(CloseError::World(error)) => Err(error.into()),
+        Err(CloseError::Unmet(list)) => Err(MakeLockError::Unmet(list)),
+    }
 }
 
 /// What the app's own source opens and imports, as the lock remembers it.
@@ -335,11 +394,7 @@ impl Maker<'_> {
         shipping: &Shipping<'_>,
     ) -> Result<Closure, MakeLockError> {
         let request = self.request(interpreter, interpreter_debs, shipping)?;
-        match close(world, &request) {
-            Ok(closure) => Ok(closure),
-            Err(CloseError::World(error)) => Err(error.into()),
-            Err(CloseError::Unmet(list)) => Err(MakeLockError::Unmet(list)),
-        }
+        closed(world, &request)
     }
 
     fn request(
@@ -353,21 +408,17 @@ impl Maker<'_> {
         } = *shipping;
         let store = self.chooser.session.store();
         let layout = Layout::of(interpreter);
+        let platform = self.chooser.platform;
         let mut request = Request {
-            platform: self.chooser.platform,
-            glibc: glibc(self.suites, self.chooser.platform)?,
-            interpreter: interpreter_debs.to_vec(),
             by_hand: self.options.debs.clone(),
             built_with: shipping.built_with.clone(),
-            objects: Vec::new(),
-            paths: BTreeMap::new(),
-            native: Vec::new(),
             imports: app.imports.clone(),
             distributions: distributions
                 .packages
                 .iter()
                 .map(|package| package.name.clone())
                 .collect(),
+            ..Request::bare(interpreter_debs, (platform, glibc(self.suites, platform)?))
         };
         if interpreter.provider != Provider::Debian {
             let facts = crate::provider::facts(store, interpreter)?;
@@ -444,13 +495,30 @@ pub fn wants(session: &Session, lock: &Lock) -> Vec<Want> {
         .flat_map(|package| &package.wheels)
         .filter_map(want)
         .collect();
-    for target in &lock.plan.targets {
-        wants.extend(target.build_requires.iter().filter_map(want));
-        wants.extend(target.interpreter.archive.iter().filter_map(want));
-        let debs = target.debs.iter();
-        wants.extend(debs.map(|deb| deb_want(session, target, deb)));
-    }
+    let targets = lock.plan.targets.iter();
+    // A helper is of use where it runs.
+    let here = lock
+        .runs_here()
+        .filter(|here| Some(*here) == lock.plan.helper.as_ref());
+    wants.extend(
+        targets
+            .chain(here)
+            .flat_map(|target| target_wants(session, target)),
+    );
     wants
+}
+
+/// Everything that one target alone wants.
+pub(crate) fn target_wants(session: &Session, target: &Target) -> Vec<Want> {
+    let named = target
+        .build_requires
+        .iter()
+        .chain(&target.interpreter.archive);
+    let debs = target.debs.iter();
+    named
+        .filter_map(want)
+        .chain(debs.map(|deb| deb_want(session, target, deb)))
+        .collect()
 }
 
 /// A Debian package that a lock names.

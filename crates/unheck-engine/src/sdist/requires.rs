@@ -210,6 +210,7 @@ pub(crate) fn wheels_lock(wheels: &[Wheel]) -> Lock {
         roots: Vec::new(),
         app_needs: Vec::new(),
         targets: Vec::new(),
+        helper: None,
         builds: Vec::new(),
         app_builds: Vec::new(),
     };

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use unheck_engine::platform::Platform;
 use unheck_testkit::tarball::TarEntry;
 use unheck_testkit::{DebBuilder, WheelBuilder, World};
 
@@ -463,6 +464,57 @@ opener 1 platform_machine == 'x86_64'
     assert!(!arm64.contains_key("usr/lib/aarch64-linux-gnu/libxcb.so.1"));
     let one = fixture.built(&fixture.with(|run| run.platforms = both[1..].to_vec()));
     assert_ne!(one.built.image.digest, outcome.built.image.digest);
+}
+
+#[test]
+fn a_lock_for_other_machines_has_the_interpreter_of_this_one_beside_it() {
+    let fixture = Fixture::new().requirements("native\n");
+    let both = ["linux/amd64", "linux/arm64"];
+    let host = Platform::host()
+        .expect("tests run where unheck does")
+        .to_string();
+    let foreign = both.into_iter().find(|name| *name != host).unwrap();
+    let locked = |platforms: &[&str]| {
+        let platforms: Vec<String> = platforms.iter().map(|name| (*name).to_owned()).collect();
+        let run = fixture.with(|run| {
+            run.platforms = platforms;
+            run.mode = "renew".to_owned();
+        });
+        let outcome = fixture.built(&run);
+        (
+            outcome,
+            run.lock_text().parse::<toml::Table>().unwrap(),
+            run,
+        )
+    };
+    let (outcome, lock, run) = locked(&[foreign]);
+    let plan = &lock["tool"]["unheck"];
+    let helper = &plan["helper"];
+    let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
+    assert_eq!(text(&helper["platform"]), host);
+    let target = &plan["targets"][0];
+    assert_eq!(text(&target["platform"]), foreign);
+    assert_eq!(
+        helper["interpreter"]["version"],
+        target["interpreter"]["version"]
+    );
+    assert!(helper["wheels"].as_array().unwrap().is_empty());
+    let names = |table: &toml::Value| -> Vec<String> {
+        let debs = table["debs"].as_array().unwrap();
+        debs.iter().map(|deb| text(&deb["name"])).collect()
+    };
+    assert!(names(helper).iter().any(|name| name.contains("python3.13")));
+    // Nothing of it ships.
+    let platforms = outcome.built.platforms.iter();
+    let platforms: Vec<String> = platforms.map(|one| one.platform.to_string()).collect();
+    assert_eq!(platforms, [foreign]);
+    let shipped = run.shipped(foreign);
+    assert!(!shipped.keys().any(|path| path.contains(match foreign {
+        "linux/arm64" => "x86_64",
+        _ => "aarch64",
+    })));
+    let (_, lock, _) = locked(&both);
+    assert!(lock["tool"]["unheck"].get("helper").is_none());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! question that is lost in such a burst is repeated after five seconds (`options timeout` of
 //! resolv.conf(5)). Here those who ask while a question is on its way share its answer. Start at [`Lookup`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 const FRESH: Duration = Duration::from_secs(60);
 
 /// What was found; the error is shared, so it is kept as text with its kind.
-type Found = Result<Arc<[SocketAddr]>, (io::ErrorKind, Arc<str>)>;
+type Found = Result<Vec<SocketAddr>, (io::ErrorKind, Arc<str>)>;
 type Asking = Shared<BoxFuture<'static, Found>>;
 type Ask = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
 
@@ -29,7 +29,7 @@ type Ask = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
 #[derive(Clone)]
 pub struct Lookup {
     ask: Arc<Ask>,
-    hosts: Arc<Mutex<HashMap<String, (Instant, Asking)>>>,
+    hosts: Arc<Mutex<BTreeMap<String, (Instant, Asking)>>>,
 }
 
 impl Lookup {
@@ -66,7 +66,7 @@ impl Resolve for Lookup {
         let asking = self.asking(name.as_str());
         async move {
             match asking.await {
-                Ok(found) => Ok(Box::new(found.to_vec().into_iter()) as Addrs),
+                Ok(found) => Ok(Box::new(found.into_iter()) as Addrs),
                 Err((kind, message)) => Err(io::Error::new(kind, message.to_string()).into()),
             }
         }
@@ -102,7 +102,7 @@ mod tests {
                 if number < failures {
                     return Err((io::ErrorKind::Other, "lost".into()));
                 }
-                Ok([SocketAddr::from(([192, 0, 2, 1], 0))].into())
+                Ok(vec![SocketAddr::from(([192, 0, 2, 1], 0))])
             }
             .boxed()
         });

@@ -215,6 +215,13 @@ fn compiled(lock: &Lock, platform: Platform) -> Vec<CompiledJson> {
 
 /// Says what was locked.
 pub(super) fn say(ui: &Ui, lock: &Lock) {
+    if let Some(helper) = &lock.plan.helper {
+        ui.say(&format!(
+            "{}: Python {} compiles here for the other platforms, and does not ship",
+            helper.platform,
+            clean(&helper.interpreter.version)
+        ));
+    }
     for target in targets(lock) {
         ui.say(&format!(
             "{}: Python {}, {}, {}",

@@ -332,6 +332,7 @@ fn another_platform_gets_bytecode_by_this_machines_interpreter() {
         "x86_64" => "linux/arm64",
         _ => "linux/amd64",
     };
+    // A lock of the other one alone has this machine's interpreter beside it.
     let alone = directory.path().join("alone.oci.tar");
     let words = [
         "build",
@@ -340,8 +341,23 @@ fn another_platform_gets_bytecode_by_this_machines_interpreter() {
         text(&alone),
         "--platform",
         foreign,
+        "--bytecode",
+        "beside",
+        "--no-verify",
     ];
-    let ran = unheck(&[&words[..], &["--bytecode", "beside", "--no-verify"]].concat()).ok();
+    unheck(&words).ok();
+    let of = |name| found.iter().find(|(platform, _)| platform == name);
+    assert_eq!(bytecode(&alone).first(), of(foreign));
+    // One that was made elsewhere may have none.
+    let lock = root.join("pylock.unheck.toml");
+    let mut plan: toml::Table = std::fs::read_to_string(&lock).unwrap().parse().unwrap();
+    let ours = plan["tool"]["unheck"].as_table_mut().unwrap();
+    ours.remove("helper").expect("a helper");
+    std::fs::write(&lock, plan.to_string()).unwrap();
+    let mut elsewhere = program();
+    elsewhere.args(words).arg("--frozen");
+    elsewhere.env("UNHECK_CACHE_DIR", directory.path().join("elsewhere"));
+    let ran = finish(elsewhere).ok();
     assert!(
         ran.stderr.contains("warning[no-bytecode]"),
         "{}",

@@ -27,7 +27,6 @@ use crate::finding::{Finding, Severity};
 use crate::layers::{WriteLayerError, plan_base};
 use crate::layout::Layout;
 use crate::lock::{Lock, Target};
-use crate::platform::Platform;
 use crate::roots::{Roots, RootsError, of_layer};
 use crate::session::Session;
 use crate::tree::{Content, Kind, Node, Origin, Tree};
@@ -334,8 +333,10 @@ fn outcomes(
     let Some(runner) = runner(request) else {
         let version = &request.target.interpreter.version;
         let why = format!("the lock has no Python {version} for this machine, which could compile");
-        compiled.impossible =
-            Some(request.impossible(&why, "lock this machine's platform too, with `--platform`"));
+        compiled.impossible = Some(request.impossible(
+            &why,
+            "lock here with `unheck lock`, or this machine's platform too with `--platform`",
+        ));
         return Ok(None);
     };
     let own = || (request.root)(tree);
@@ -425,8 +426,7 @@ impl BytecodeRequest<'_> {
 /// since bytecode does not depend on the architecture.
 fn runner<'a>(request: &BytecodeRequest<'a>) -> Option<&'a Target> {
     let wanted = &request.target.interpreter.version;
-    let host = Platform::host()?;
-    let target = request.lock.target(host)?;
+    let target = request.lock.runs_here()?;
     (target.interpreter.version == *wanted).then_some(target)
 }
 

@@ -27,3 +27,14 @@ pub trait Explain: std::error::Error {
         Vec::new()
     }
 }
+
+/// An error with its causes, put together by `between`, for a place that takes only a text.
+pub(crate) fn with_causes(error: &dyn std::error::Error, between: &str) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(one) = cause {
+        text = format!("{text}{between}{one}");
+        cause = one.source();
+    }
+    text
+}

@@ -223,11 +223,7 @@ impl PlannedLayer<'_> {
         let mut hasher = Hasher::new();
         hasher.update(format!("{LAYER_VERSION} {compression:?} {MTIME}\n").as_bytes());
         for (path, node) in &self.nodes {
-            let what = match &node.kind {
-                Kind::Dir => "d".to_owned(),
-                Kind::Symlink(target) => format!("l{target}"),
-                Kind::File(content) => format!("f{} {}", content.digest(), content.len()),
-            };
+            let what = node.kind.identity();
             hasher.update(format!("{path}\0{:o} {}\0{what}\0", node.mode, node.owner).as_bytes());
         }
         hasher.finish()

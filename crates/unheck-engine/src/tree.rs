@@ -111,6 +111,17 @@ pub enum Kind {
     Symlink(String),
 }
 
+impl Kind {
+    /// What decides its bytes, for digests over trees: two kinds have the same text only if they are the same.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Self::Dir => "d".to_owned(),
+            Self::Symlink(target) => format!("l{target}"),
+            Self::File(content) => format!("f{} {}", content.digest(), content.len()),
+        }
+    }
+}
+
 /// One path of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {

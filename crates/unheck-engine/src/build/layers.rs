@@ -28,7 +28,7 @@ use crate::steps::{
     bytecode, compiling_root, dedupe, optional, relocated_sizes, rewrite_checksums,
     rewrite_records, shorten_metadata, strip, trim,
 };
-use crate::tree::{Content, Kind, Node, Origin, Tree};
+use crate::tree::{Content, Node, Origin, Tree};
 use crate::verify::{VerifyRequest, verify_layers};
 use crate::wheels::open_wheel;
 use crate::write::Sizes;
@@ -560,12 +560,7 @@ impl Builder<'_> {
 /// Adds what nodes are, by path, to what decides something.
 fn list(key: &mut Hasher, tree: &Tree, of: impl Fn(&Node) -> bool) {
     for (path, node) in tree.iter().filter(|(_, node)| of(node)) {
-        let what = match &node.kind {
-            Kind::Dir => "d".to_owned(),
-            Kind::Symlink(target) => format!("l{target}"),
-            Kind::File(content) => format!("f{}", content.digest()),
-        };
-        key.update(format!("{path}\0{what}\n").as_bytes());
+        key.update(format!("{path}\0{}\n", node.kind.identity()).as_bytes());
     }
 }
 

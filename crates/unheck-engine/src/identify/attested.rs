@@ -16,7 +16,7 @@ use unheck_names::facts::Page;
 use unheck_names::label::printable;
 
 use super::index::LiveIndex;
-use crate::explain::{Class, Explain};
+use crate::explain::{Class, Explain, with_causes};
 use crate::input::Project;
 use crate::lock::{Package, Wheel};
 
@@ -88,7 +88,7 @@ impl Attested {
         match checked.verdict {
             Err(error) => Self {
                 publisher,
-                ..Self::new(file, outcome(&error), Some(chain(&error)))
+                ..Self::new(file, outcome(&error), Some(with_causes(&error, ": ")))
             },
             Ok(Signer {
                 predicate,
@@ -214,7 +214,7 @@ pub(super) async fn look(
                 told.push(Attested::new(
                     &wheel.name,
                     Outcome::Unread,
-                    Some(chain(&error)),
+                    Some(with_causes(&error, ": ")),
                 ));
                 continue;
             }
@@ -229,7 +229,7 @@ pub(super) async fn look(
                     .map(|one| Attested::of(&wheel.name, one)),
             ),
             Err(error) => {
-                let why = Some(chain(&error));
+                let why = Some(with_causes(&error, ": "));
                 told.push(Attested::new(&wheel.name, Outcome::Refused, why));
             }
         }
@@ -299,14 +299,4 @@ pub(crate) fn hold(
             others: refused.count(),
         })),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }

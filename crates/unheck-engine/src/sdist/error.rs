@@ -12,7 +12,7 @@ use super::root::{CannotRun, RootError};
 use super::source::SourceError;
 use super::workshop::Order;
 use crate::backend::BackendError;
-use crate::explain::{Class, Explain};
+use crate::explain::{Class, Explain, with_causes};
 use crate::lock::Attempt;
 use crate::net::NetError;
 use crate::wheels::UseWheelError;
@@ -267,13 +267,7 @@ fn tried(attempts: &[Attempt]) -> String {
 
 /// An error with its causes, for a place that takes only a text.
 pub(crate) fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(one) = cause {
-        text = format!("{text}\ncaused by: {one}");
-        cause = one.source();
-    }
-    text
+    with_causes(error, "\ncaused by: ")
 }
 
 impl Explain for SdistError {

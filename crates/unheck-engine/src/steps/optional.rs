@@ -17,7 +17,7 @@ use super::trim::{Removed, TrimFacts, remove_all};
 use crate::assemble::refresh_loader_cache;
 use crate::layout::Layout;
 use crate::lock::Target;
-use crate::tree::{Content, Kind, Origin, Tree};
+use crate::tree::{Kind, Origin, Tree};
 
 /// One part.
 struct Part {
@@ -218,12 +218,7 @@ fn parts(tree: &Tree, layout: &Layout, facts: &TrimFacts) -> Vec<Removed> {
 
 fn gone_from(tree: &Tree, path: &TreePath, reason: &'static str) -> Option<Removed> {
     let node = tree.get(path)?;
-    (!matches!(node.kind, Kind::Dir)).then(|| Removed {
-        path: path.clone(),
-        origin: node.origin.clone(),
-        size: node.content().map_or(0, Content::len),
-        reason,
-    })
+    (!matches!(node.kind, Kind::Dir)).then(|| Removed::of(path, node, reason))
 }
 
 /// Whether a file is a library of Debian's that is there only because an object needs it.

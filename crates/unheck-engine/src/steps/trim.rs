@@ -8,7 +8,7 @@ use unheck_base::TreePath;
 use super::rewrite_records;
 use crate::layout::Layout;
 use crate::scan::{ArchiveFacts, is_suite_path};
-use crate::tree::{Kind, Origin, Tree};
+use crate::tree::{Content, Kind, Node, Origin, Tree};
 
 /// How much is left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -131,6 +131,18 @@ pub struct Removed {
     pub reason: &'static str,
 }
 
+impl Removed {
+    /// A file or link of a tree.
+    pub(super) fn of(path: &TreePath, node: &Node, reason: &'static str) -> Self {
+        Self {
+            path: path.clone(),
+            origin: node.origin.clone(),
+            size: node.content().map_or(0, Content::len),
+            reason,
+        }
+    }
+}
+
 /// Parts of the standard library that only its own tools and tests use, with the module whose
 /// import keeps them.
 const STDLIB: &[(&str, &str, &str)] = &[
@@ -229,13 +241,7 @@ pub fn trim(tree: &mut Tree, layout: &Layout, level: TrimLevel, facts: &TrimFact
             continue;
         }
         if let Some(reason) = reason(path, node.origin.clone(), layout, facts, &suites) {
-            let size = node.content().map_or(0, crate::tree::Content::len);
-            removed.push(Removed {
-                path: path.clone(),
-                origin: node.origin.clone(),
-                size,
-                reason,
-            });
+            removed.push(Removed::of(path, node, reason));
         }
     }
     remove_all(tree, layout, &removed);
@@ -404,7 +410,6 @@ fn test_suites(tree: &Tree, layout: &Layout, facts: &TrimFacts) -> BTreeSet<Stri
 mod tests {
     use super::*;
     use crate::lock::Interpreter;
-    use crate::tree::{Content, Node};
 
     fn layout() -> Layout {
         Layout::of(&Interpreter::debian("3.13.5", "2.41"))

@@ -379,12 +379,7 @@ mod tests {
                 format!("{} of {}, {newest}", ids.join(" "), all.count)
             }
             Err(error) => {
-                let mut text = error.to_string();
-                let mut next: Option<&dyn std::error::Error> = std::error::Error::source(&error);
-                while let Some(cause) = next {
-                    text = format!("{text}: {cause}");
-                    next = cause.source();
-                }
+                let text = crate::explain::with_causes(&error, ": ");
                 text.replace(&path.display().to_string(), "DUMP")
             }
         }

@@ -17,7 +17,7 @@ use unheck_base::TreePath;
 use unheck_buildlog::{Found, Lack, Strength};
 
 use crate::debian::{DebWorld, DevFiles, Sources, Suites, SuitesError, SuitesRequest, WorldError};
-use crate::explain::{Class, Explain};
+use crate::explain::{Class, Explain, with_causes};
 use crate::net::NetError;
 use crate::platform::Platform;
 use crate::session::Session;
@@ -350,11 +350,5 @@ fn chain(error: &SuitesError) -> String {
             .collect();
         return format!("{error}: {}", each.join("; "));
     }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    with_causes(error, ": ")
 }

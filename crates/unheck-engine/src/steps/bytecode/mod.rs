@@ -29,7 +29,7 @@ use crate::layout::Layout;
 use crate::lock::{Lock, Target};
 use crate::roots::{Roots, RootsError, of_layer};
 use crate::session::Session;
-use crate::tree::{Content, Kind, Node, Origin, Tree};
+use crate::tree::{Content, Node, Origin, Tree};
 
 /// Sources that a start imports, in bytes, from which on their bytecode ships unasked where the least bytes were asked
 /// for: about a second of compiling.
@@ -524,18 +524,9 @@ fn drop_sources(
         if !places.contains_key(&module.path) || keep.contains_key(&module.path) {
             continue;
         }
-        if let Some(Node {
-            kind: Kind::File(content),
-            origin,
-            ..
-        }) = tree.remove(&module.path)
-        {
-            removed.push(Removed {
-                path: module.path.clone(),
-                origin,
-                size: content.len(),
-                reason: "source whose bytecode ships in its place",
-            });
+        if let Some(node) = tree.remove(&module.path) {
+            let reason = "source whose bytecode ships in its place";
+            removed.push(Removed::of(&module.path, &node, reason));
         }
     }
     removed

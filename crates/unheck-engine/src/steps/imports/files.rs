@@ -10,7 +10,7 @@ use super::walk::Reached;
 use super::{ASKED, NarrowRequest, left_out_with};
 use crate::close::is_library_name;
 use crate::steps::{Removed, TrimLevel, cached_source};
-use crate::tree::{Content, Kind, Node, Origin, Tree};
+use crate::tree::{Kind, Node, Origin, Tree};
 
 const MODULE: &str = "a module that no import path from the entry reaches";
 const DATA: &str = "data of a package that no import path from the entry reaches";
@@ -33,15 +33,7 @@ pub(super) fn unreached(
     tree.iter()
         .filter(|(_, node)| !matches!(node.kind, Kind::Dir))
         .filter(|(_, node)| !matches!(node.origin, Origin::App | Origin::Generated(_)))
-        .filter_map(|(path, node)| {
-            let reason = judge.reason(path, node)?;
-            Some(Removed {
-                path: path.clone(),
-                origin: node.origin.clone(),
-                size: node.content().map_or(0, Content::len),
-                reason,
-            })
-        })
+        .filter_map(|(path, node)| Some(Removed::of(path, node, judge.reason(path, node)?)))
         .collect()
 }
 

@@ -42,12 +42,7 @@ pub(super) fn unneeded(
     let kept = candidates.kept(tree, objects);
     let mut removed = Vec::new();
     let mut remove = |path: &TreePath, node: &Node, reason: &'static str| {
-        removed.push(Removed {
-            path: path.clone(),
-            origin: node.origin.clone(),
-            size: node.content().map_or(0, Content::len),
-            reason,
-        });
+        removed.push(Removed::of(path, node, reason));
     };
     for (path, node) in tree.iter() {
         if candidates.has(path, node) && !kept.contains(path) {
@@ -244,24 +239,16 @@ pub(in crate::steps) fn database(tree: &mut Tree, target: &Target) -> Vec<Remove
             tree.get(path)
                 .is_some_and(|node| node.origin == origin && !matches!(node.kind, Kind::Dir))
         };
-        let own: Vec<(TreePath, u64)> = tree
-            .iter()
-            .filter(|(path, _)| ships(tree, path))
-            .map(|(path, node)| (path.clone(), node.content().map_or(0, Content::len)))
+        let own = tree.iter().filter(|(path, _)| ships(tree, path));
+        let own: Vec<Removed> = own
+            .map(|(path, node)| Removed::of(path, node, RECORD))
             .collect();
         let real = own
             .iter()
-            .any(|(path, _)| !path.is_under(DATABASE) && !is_licence(path));
+            .any(|one| !one.path.is_under(DATABASE) && !is_licence(&one.path));
         if !real {
-            for (path, size) in own {
-                tree.remove(&path);
-                removed.push(Removed {
-                    path,
-                    origin: origin.clone(),
-                    size,
-                    reason: RECORD,
-                });
-            }
+            own.iter().for_each(|one| drop(tree.remove(&one.path)));
+            removed.extend(own);
             continue;
         }
         let sums = TreePath::new(&format!("{DATABASE}/{}.md5sums", deb.name))

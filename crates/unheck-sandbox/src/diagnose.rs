@@ -34,6 +34,7 @@ impl fmt::Display for Unavailable {
         let rung = match self.rung {
             Base::UserNamespace => "user namespace",
             Base::SysAdmin => "CAP_SYS_ADMIN without user namespace",
+            Base::Landlock => "Landlock without namespaces",
         };
         let error = std::io::Error::from_raw_os_error(self.errno);
         write!(
@@ -63,6 +64,8 @@ pub enum Cause {
     Kernel,
     /// `/proc` is not mounted, so no user can be mapped.
     NoProc,
+    /// The kernel has no Landlock, or none that it enforces.
+    NoLandlock,
     /// None of the above explains it: a security module, or a chroot into a mount point.
     Unknown,
 }
@@ -80,6 +83,7 @@ impl fmt::Display for Cause {
             Self::DebianSwitch => "kernel.unprivileged_userns_clone is 0",
             Self::Kernel => "the kernel lacks it",
             Self::NoProc => "/proc is not mounted",
+            Self::NoLandlock => "the kernel has no Landlock, or a filter hides it",
             Self::Unknown => "a security module or a chroot into a mount point forbids it",
         })
     }
@@ -106,6 +110,9 @@ impl Cause {
             Self::DebianSwitch => "set kernel.unprivileged_userns_clone=1 with sysctl",
             Self::Kernel => "use Linux 5.12 or newer with user namespaces",
             Self::NoProc => "mount /proc",
+            Self::NoLandlock => {
+                "use Linux 5.13 or newer with `landlock` among its security modules (`lsm=`)"
+            }
             Self::Unknown => {
                 "run it outside any chroot, or ask the administrator which security module forbids user namespaces"
             }
@@ -193,6 +200,7 @@ pub(crate) fn diagnose(rung: Base, failure: &Failure, facts: &Facts) -> Unavaila
 fn cause(rung: Base, failure: &Failure, facts: &Facts) -> Cause {
     let lost_mapping = facts.uid == 0 && facts.capabilities & (1 << CAP_SETFCAP) == 0;
     match (failure.step, failure.errno) {
+        (_, _) if rung == Base::Landlock => Cause::NoLandlock,
         (_, _) if facts.proc_missing => Cause::NoProc,
         (Step::Namespaces, libc::ENOSPC | libc::EUSERS) => Cause::NamespaceLimit,
         (Step::Namespaces, _) if facts.max_user_namespaces == Some(0) => Cause::NamespaceLimit,

@@ -13,9 +13,12 @@
 //! With [`Spec::watch`] it also tells which names the command looked for in vain ([`Watched`]): a log seldom says which
 //! program or header a build missed.
 //!
-//! What this room refuses to do: fall back to anything weaker without namespaces ([`probe`] says which rung of the
+//! Work on data, such as compiling, can be done where no namespaces can be made: [`Root::Host`] runs a command on the
+//! host's own files, behind Landlock and seccomp alone. It must be asked for by name.
+//!
+//! What this room refuses to do: fall back to anything weaker by itself ([`probe`] says which rung of the
 //! ladder this machine offers, [`Unavailable`] why there is none and what to do); use setuid helpers; give a
-//! command the host's file system, environment or processes; interpret whiteouts (the caller extracts layers
+//! command all of the host's file system, its environment or processes; interpret whiteouts (the caller extracts layers
 //! into plain directories, in which a whiteout would be an ordinary file).
 
 mod capture;

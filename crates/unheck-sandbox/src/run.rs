@@ -23,7 +23,7 @@ use crate::capture::{Captured, LineSink, Lines, Stream, drain};
 use crate::diagnose::{Facts, diagnose};
 use crate::error::SandboxError;
 use crate::lookup::{Missing, NAMES, Watched};
-use crate::spec::{Spec, Stdio};
+use crate::spec::{Root, Spec, Stdio};
 use crate::sys;
 use crate::wire::{
     Base, CONTROL_FD, End, Failure, MESSAGE_BYTES, Order, Report, Rung, SPEC_BYTES, SPEC_FD,
@@ -47,6 +47,9 @@ impl HelperExe {
         Self(path)
     }
 }
+
+/// How long a helper may take to end a command without namespaces; it needs a moment.
+const HELPER_ENDS: Duration = Duration::from_secs(2);
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -405,6 +408,14 @@ impl Drop for Running {
     fn drop(&mut self) {
         if !self.done {
             let _ = rustix::net::shutdown(&*self.control, Shutdown::Both);
+            // Without namespaces only the helper can end what the command started: it is given the time.
+            let begun = Instant::now();
+            while self.rung.base == Base::Landlock
+                && begun.elapsed() < HELPER_ENDS
+                && matches!(self.child.try_wait(), Ok(None))
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -420,6 +431,12 @@ struct Started {
 
 /// Climbs the ladder.
 fn start(helper: &HelperExe, spec: Option<&Spec>) -> Result<Started, SandboxError> {
+    if spec.is_some_and(|spec| matches!(spec.root, Root::Host { .. })) {
+        return attempt(helper, Base::Landlock, spec)?.map_err(|failure| {
+            let unavailable = || diagnose(Base::Landlock, &failure, &Facts::read()).into();
+            explain(&failure, spec).unwrap_or_else(unavailable)
+        });
+    }
     let refused = match attempt(helper, Base::UserNamespace, spec)? {
         Ok(started) => return Ok(started),
         Err(failure) => failure,

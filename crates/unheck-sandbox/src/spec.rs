@@ -67,6 +67,17 @@ pub enum Root {
         /// 1 to 498 directories, the lowest first.
         lower: Vec<PathBuf>,
     },
+    /// The host's own, for work on data where no namespaces can be made: Landlock shows these paths alone and `/dev/null` with
+    /// its like, seccomp
+    /// refuses sockets, signals and leaving the group, and the command is who the caller is. Much weaker than the
+    /// others, so nothing falls back to it unasked; refused where the kernel does not enforce Landlock. What the command
+    /// started ends with it, but where somebody kills the helper.
+    Host {
+        /// What may be read and executed, with all below it.
+        reads: Vec<PathBuf>,
+        /// What may be read and written, with all below it.
+        writes: Vec<PathBuf>,
+    },
 }
 
 impl Root {
@@ -75,6 +86,7 @@ impl Root {
         match self {
             Self::Dir(dir) => vec![dir.clone()],
             Self::Overlay { lower } => lower.clone(),
+            Self::Host { .. } => Vec::new(),
         }
     }
 }
@@ -206,6 +218,31 @@ impl Spec {
         }
     }
 
+    /// What is asked for that [`Root::Host`] cannot give.
+    fn beyond_the_host(&self) -> Option<&'static str> {
+        let Limits {
+            processes,
+            cpu_seconds,
+            disk,
+            inodes,
+            ..
+        } = &self.limits;
+        let asked = [
+            (!self.mounts.is_empty(), "mounts"),
+            (self.network == Network::Host, "network"),
+            (self.watch, "watch"),
+            (self.stdio == Stdio::Inherit, "stdio"),
+            (!(self.seccomp && self.landlock), "seccomp"),
+            (processes.is_some(), "limits.processes"),
+            (cpu_seconds.is_some(), "limits.cpu_seconds"),
+            (disk.is_some() || inodes.is_some(), "limits.disk"),
+        ];
+        asked
+            .iter()
+            .find(|(asked, _)| *asked)
+            .map(|(_, what)| *what)
+    }
+
     /// Refuses what no sandbox can be made of.
     ///
     /// # Errors
@@ -224,8 +261,12 @@ impl Spec {
         if self.uid == u32::MAX || self.gid == u32::MAX {
             return refuse("`uid` or `gid` is 4294967295, which means none".to_owned());
         }
+        let host = matches!(self.root, Root::Host { .. });
+        if host && let Some(what) = self.beyond_the_host() {
+            return refuse(format!("`{what}` needs a root of its own"));
+        }
         let lowers = self.root.lowers();
-        if lowers.is_empty() || lowers.len() > MAX_LOWER {
+        if !host && (lowers.is_empty() || lowers.len() > MAX_LOWER) {
             return refuse(format!(
                 "`root` has {} directories, 1 to {MAX_LOWER} are possible",
                 lowers.len()

@@ -24,6 +24,8 @@ pub enum Base {
     UserNamespace,
     /// `CAP_SYS_ADMIN` of the caller, where user namespaces are refused.
     SysAdmin,
+    /// None: there are no namespaces, only Landlock and seccomp. For [`crate::Root::Host`] alone.
+    Landlock,
 }
 
 /// What `/proc` is inside.
@@ -37,8 +39,6 @@ pub enum ProcMount {
 }
 
 /// Which rung of the ladder a sandbox stands on; named in logs and provenance.
-///
-/// The weak rung (no namespaces, Landlock and seccomp alone) is not offered by this room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rung {
     /// By what right.
@@ -52,6 +52,7 @@ impl fmt::Display for Rung {
         f.write_str(match self.base {
             Base::UserNamespace => "user-namespace",
             Base::SysAdmin => "sys-admin",
+            Base::Landlock => return f.write_str("landlock"),
         })?;
         f.write_str(match self.proc {
             ProcMount::Fresh => "",
@@ -170,5 +171,6 @@ mod tests {
             rung(Base::SysAdmin, ProcMount::Bound),
             "sys-admin+bound-proc"
         );
+        assert_eq!(rung(Base::Landlock, ProcMount::Bound), "landlock");
     }
 }

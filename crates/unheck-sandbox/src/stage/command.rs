@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
-use crate::spec::{Limits, Spec, Stdio};
+use crate::spec::{Limits, Root, Spec, Stdio};
 use crate::stage::lockdown;
 use crate::stage::lookups;
 use crate::stage::mapping::Plan;
@@ -31,6 +31,9 @@ pub(super) fn execute(
             watcher.map_or(Ok(()), lookups::install)?;
             if spec.seccomp {
                 lockdown::seccomp(spec.network)?;
+            }
+            if matches!(spec.root, Root::Host { .. }) {
+                lockdown::alone()?;
             }
             replace(spec, &program)
         });
@@ -54,7 +57,16 @@ fn prepare(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<(), Failure> {
     sys::close_on_exec_from(3)
         .map_err(|e| Failure::new(Step::Command, "mark files to be closed", e))?;
     set_limits(&spec.limits, proc)?;
-    lockdown::forget_bounding_set().map_err(fail("drop capabilities for good"))?;
+    let forgotten = lockdown::forget_bounding_set();
+    match &spec.root {
+        // Of who has no capability none is to be forgotten, nor may it be.
+        Root::Host { .. } => {
+            let killed = rustix::process::Signal::KILL;
+            rustix::process::set_parent_process_death_signal(Some(killed))
+                .map_err(fail("ask to die with the helper"))?;
+        }
+        _ => forgotten.map_err(fail("drop capabilities for good"))?,
+    }
     if plan.many {
         let (uid, gid) = (Uid::from_raw(spec.uid), Gid::from_raw(spec.gid));
         give_pipes_to(uid);

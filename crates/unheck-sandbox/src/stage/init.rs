@@ -52,7 +52,11 @@ fn first(operation: &'static str) -> impl FnOnce(Errno) -> Failure {
 fn settle() -> Result<(), Failure> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(first("asking to die with the helper"))?;
-    // The command must not read this process through /proc.
+    hide()
+}
+
+/// The command must not read this process through /proc.
+pub(super) fn hide() -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(first("hiding process 1"))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -93,44 +97,65 @@ fn live(base: Base, spec: &Spec, plan: &Plan, control: &OwnedFd) -> Result<Repor
 
 /// Forks and waits until the child executes the command or says why it cannot. Gives up what process 1 needs no more.
 fn start(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<(Pid, Option<Watcher>), Failure> {
-    let failed =
-        |operation: &'static str| move |e: Errno| Failure::new(Step::Command, operation, e);
-    let (reads, writes) = pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"))?;
     let sockets = spec.watch.then(lookups::sockets).transpose();
     let (ours, theirs) = sockets.map_err(failed("make a socket pair"))?.unzip();
-    // SAFETY: process 1 has one thread.
-    let forked = unsafe { sys::fork() };
-    let Some(raw) = forked.map_err(|e| Failure::new(Step::Command, "fork", e))? else {
-        drop((reads, ours));
-        let failure = command::execute(spec, plan, proc, theirs.as_ref());
-        if let Ok(text) = serde_json::to_vec(&failure) {
-            let _ = rustix::io::write(&writes, &text);
-        }
-        sys::exit_now(127);
-    };
-    drop((writes, theirs));
+    let forked = fork(|| command::execute(spec, plan, proc, theirs.as_ref()))?;
+    drop(theirs);
     command::keep_capabilities_of_process_1()?;
     // Before the command is heard of: already its execution is seen.
     let watcher = ours
         .map(|socket| Watcher::start(&socket, proc))
         .transpose()?;
-    let mut text = vec![0; MESSAGE_BYTES];
-    let n = loop {
-        match rustix::io::read(&reads, &mut text[..]) {
-            Err(Errno::INTR) => {}
-            other => break other.map_err(failed("hear from the command"))?,
+    Ok((forked.executed()?, watcher))
+}
+
+fn failed(operation: &'static str) -> impl FnOnce(Errno) -> Failure {
+    move |errno| Failure::new(Step::Command, operation, errno)
+}
+
+/// A child that is about to execute the command.
+pub(super) struct Forked {
+    pid: libc::pid_t,
+    /// Closed by the execution; why there is none comes through it.
+    reads: OwnedFd,
+}
+
+/// Forks a child that becomes the command; `execute` returns only when it could not.
+pub(super) fn fork(execute: impl FnOnce() -> Failure) -> Result<Forked, Failure> {
+    let (reads, writes) = pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"))?;
+    // SAFETY: whoever calls this has one thread.
+    let forked = unsafe { sys::fork() };
+    let Some(pid) = forked.map_err(|e| Failure::new(Step::Command, "fork", e))? else {
+        drop(reads);
+        let failure = execute();
+        if let Ok(text) = serde_json::to_vec(&failure) {
+            let _ = rustix::io::write(&writes, &text);
         }
+        sys::exit_now(127);
     };
-    if n > 0 {
-        let unknown = |_| failed("read why the command does not start")(Errno::IO);
-        return Err(serde_json::from_slice(&text[..n]).map_err(unknown)?);
+    Ok(Forked { pid, reads })
+}
+
+impl Forked {
+    /// Waits until the command is executed, or says why it cannot be.
+    pub(super) fn executed(self) -> Result<Pid, Failure> {
+        let mut text = vec![0; MESSAGE_BYTES];
+        let n = loop {
+            match rustix::io::read(&self.reads, &mut text[..]) {
+                Err(Errno::INTR) => {}
+                other => break other.map_err(failed("hear from the command"))?,
+            }
+        };
+        if n > 0 {
+            let unknown = |_| failed("read why the command does not start")(Errno::IO);
+            return Err(serde_json::from_slice(&text[..n]).map_err(unknown)?);
+        }
+        Pid::from_raw(self.pid).ok_or_else(|| failed("fork")(Errno::SRCH))
     }
-    let pid = Pid::from_raw(raw).ok_or_else(|| failed("fork")(Errno::SRCH))?;
-    Ok((pid, watcher))
 }
 
 /// Waits for the command, hands signals on, keeps the limits.
-fn supervise(spec: &Spec, watch: &Watch, pid: Pid, control: &OwnedFd) -> End {
+pub(super) fn supervise(spec: &Spec, watch: &Watch, pid: Pid, control: &OwnedFd) -> End {
     let Ok(ended) = pidfd_open(pid, PidfdFlags::empty()) else {
         return End::Signaled(libc::SIGKILL);
     };

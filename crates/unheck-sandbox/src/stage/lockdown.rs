@@ -8,7 +8,7 @@ use std::path::Path;
 
 use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, Scope,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use rustix::io::Errno;
 use rustix::thread::{
@@ -20,7 +20,7 @@ use seccompiler::{
     SeccompRule, TargetArch, sock_filter,
 };
 
-use crate::spec::{Mount, Network, Spec};
+use crate::spec::{Mount, Network, Root, Spec};
 use crate::wire::{Failure, Step};
 
 /// No program executed from now on, not even one of user 0, gets a capability.
@@ -61,6 +61,27 @@ pub(super) fn landlock(spec: &Spec) -> Result<(), Failure> {
         .and_then(|rules| rules.scope(Scope::AbstractUnixSocket | Scope::Signal))
         .and_then(|rules| rules.create())
         .map_err(wrong)?;
+    if let Root::Host { reads, writes } = &spec.root {
+        for (paths, access) in [(reads, AccessFs::from_read(abi)), (writes, all)] {
+            for path in paths {
+                rules = allow(rules, path, access).map_err(wrong)?;
+            }
+        }
+        // What every program may count on, and what says nothing of the host.
+        for device in ["null", "zero", "random", "urandom"] {
+            let path = Path::new("/dev").join(device);
+            let access = AccessFs::ReadFile | AccessFs::WriteFile;
+            rules = allow(rules, &path, access).map_err(wrong)?;
+        }
+        let status = rules.restrict_self().map_err(wrong)?;
+        // It is the only wall around files here.
+        return match status.ruleset {
+            RulesetStatus::NotEnforced => {
+                Err(Failure::new(Step::Namespaces, "Landlock", Errno::NOSYS))
+            }
+            _ => Ok(()),
+        };
+    }
     let everywhere = if spec.read_only_root {
         AccessFs::from_read(abi)
     } else {
@@ -217,6 +238,45 @@ pub(super) fn seccomp(network: Network) -> Result<(), Failure> {
         }
         None => Ok(()),
     }
+}
+
+/// What namespaces would have kept apart: sockets, signals to other processes, and a group or session of its own, by which
+/// something would outlive the command.
+const DENIED_ALONE: &[i64] = &[
+    libc::SYS_socket,
+    libc::SYS_socketpair,
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_tgkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_setsid,
+    libc::SYS_setpgid,
+    libc::SYS_setpriority,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_shmget,
+    libc::SYS_msgget,
+    libc::SYS_semget,
+    libc::SYS_mq_open,
+];
+
+/// Installs the list for a command without namespaces.
+pub(super) fn alone() -> Result<(), Failure> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED_ALONE
+        .iter()
+        .map(|number| (*number, vec![]))
+        .collect();
+    let wrong = |error: seccompiler::Error| {
+        let operation =
+            format!("install the seccomp filter for a command without namespaces ({error})");
+        Failure::new(Step::Command, operation, Errno::INVAL)
+    };
+    // Limits of another process; C libraries ask for their own by it.
+    let another = argument(0, SeccompCmpOp::Ne, 0).map_err(|e| wrong(e.into()))?;
+    rules.insert(libc::SYS_prlimit64, vec![another]);
+    let program = filter(rules, libc::EPERM).map_err(|e| wrong(e.into()))?;
+    seccompiler::apply_filter(&program).map_err(wrong)
 }
 
 type Built = Result<BpfProgram, seccompiler::BackendError>;

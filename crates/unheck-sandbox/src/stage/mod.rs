@@ -7,6 +7,8 @@
 //!    parent's end of the socket closes; with it Linux kills every process of its process namespace and takes down all
 //!    mounts.
 //! 3. The *command* ([`command`]) gives up every right ([`lockdown`]) and executes.
+//!
+//! Without namespaces ([`walled`]) the helper is what process 1 is otherwise.
 
 mod command;
 mod disk;
@@ -16,6 +18,7 @@ mod lockdown;
 mod lookups;
 mod mapping;
 mod root;
+mod walled;
 mod watch;
 
 use std::io::Read;
@@ -80,6 +83,9 @@ fn enter(order: Order, control: &OwnedFd) -> Result<(), Failure> {
         sys::ignore_signal(signal);
     }
     let plan = mapping::Plan::make(&order)?;
+    if order.base == Base::Landlock {
+        return walled::enter(&order, &plan, control);
+    }
     let refused = |e: rustix::io::Errno| Failure::new(Step::Namespaces, "make a pipe", e);
     let (wait_end, go_end) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(refused)?;

@@ -14,6 +14,10 @@ pub(crate) const TESTS: &[Test] = &[
         "root_climbs_to_sys_admin_where_user_namespaces_are_refused",
         root_climbs_to_sys_admin,
     ),
+    (
+        "walls_alone_stand_where_namespaces_are_refused",
+        walls_alone_stand,
+    ),
     ("masked_proc_is_bound", masked_proc_is_bound),
     ("layers_on_overlays_are_fine", layers_on_overlays_are_fine),
 ];
@@ -133,6 +137,26 @@ fn root_climbs_to_sys_admin() {
         root.starts_with("user 0 inside needs a user namespace"),
         "{root}"
     );
+}
+
+fn walls_alone_stand() {
+    if !crate::walled::is_possible() {
+        return;
+    }
+    let walled = "$EXE here walled /bin/sh -c 'echo it runs; read line < /etc/passwd || echo and reads nothing else'";
+    let limit = "unshare -Ur sh -ec 'echo 0 > /proc/sys/user/max_user_namespaces; exec WRAP sh -c \"$WALLED\"'";
+    let said = "rung landlock\nit runs\nand reads nothing else\n";
+    for wrap in [DROP, ""] {
+        let text = format!(
+            "export WALLED; WALLED=$(cat <<'END'\n{walled}\nEND\n); {}",
+            limit.replace("WRAP", wrap)
+        );
+        assert_eq!(script(&text), said);
+    }
+    let filtered = script(&format!(
+        "{NOBODY} $EXE here refuse namespaces walled /bin/sh -c 'echo it runs'"
+    ));
+    assert_eq!(filtered, "rung landlock\nit runs\n");
 }
 
 fn masked_proc_is_bound() {

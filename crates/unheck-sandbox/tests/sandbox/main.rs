@@ -18,6 +18,7 @@ mod inside;
 mod kit;
 mod limits;
 mod roots;
+mod walled;
 mod walls;
 mod watch;
 
@@ -38,6 +39,7 @@ fn main() {
         .chain(limits::TESTS)
         .chain(ends::TESTS)
         .chain(watch::TESTS)
+        .chain(walled::TESTS)
         .chain(hostile::TESTS)
     {
         let test = *test;

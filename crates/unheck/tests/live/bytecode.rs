@@ -366,6 +366,73 @@ fn another_platform_gets_bytecode_by_this_machines_interpreter() {
     assert_eq!(bytecode(&alone)[0].1, 0);
 }
 
+/// Asked of the kernel, not of the program (`landlock_create_ruleset(2)`).
+fn enforces_landlock() -> bool {
+    const VERSION: libc::c_ulong = 1;
+    let none = std::ptr::null::<libc::c_void>();
+    // SAFETY: with this flag and no rules the call only answers.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0_usize, VERSION) > 0 }
+}
+
+#[test]
+#[ignore = "live: index and Debian archive"]
+fn the_image_is_the_same_where_no_namespaces_are_possible() {
+    // A namespace that allows no further one, and no right to do without: as in a container of Docker.
+    let refusing = "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --no-new-privs --bounding-set=-all \
+                    --inh-caps=-all --ambient-caps=-all \"$@\"";
+    let directory = directory();
+    let files = [("requirements.txt", "idna\n"), ("main.py", "import idna\n")];
+    let root = project(&directory.path().join("idle"), &files);
+    let built = |bytecode: &str, wrap: &[&str]| {
+        let image = directory.path().join("idle.oci.tar");
+        let (first, rest) = wrap
+            .split_first()
+            .unwrap_or((&env!("CARGO_BIN_EXE_unheck"), &[]));
+        let mut command = command(first);
+        command.args(rest);
+        command.args([
+            "build",
+            text(&root),
+            "-o",
+            text(&image),
+            "--json",
+            "--bytecode",
+            bytecode,
+        ]);
+        // What is compiled is compiled anew.
+        let cache = tempfile::tempdir_in(directory.path()).unwrap();
+        command.env("UNHECK_CACHE_DIR", cache.path());
+        finish(command).ok().json()
+    };
+    let wrap = [
+        "unshare",
+        "-Ur",
+        "sh",
+        "-ec",
+        refusing,
+        "sh",
+        env!("CARGO_BIN_EXE_unheck"),
+    ];
+    for bytecode in ["auto", "beside"] {
+        let (here, there) = (built(bytecode, &[]), built(bytecode, &wrap));
+        let rules = |built: &Value| -> Vec<String> {
+            let findings = built["findings"].as_array().unwrap().iter();
+            let rules = findings.map(|finding| finding["rule"].as_str().unwrap().to_owned());
+            rules
+                .filter(|rule| ["no-bytecode", "sandbox-unavailable"].contains(&rule.as_str()))
+                .collect()
+        };
+        if !enforces_landlock() {
+            assert!(rules(&there).contains(&"no-bytecode".to_owned()));
+            return;
+        }
+        assert_eq!(rules(&there), ["sandbox-unavailable"]);
+        assert!(rules(&here).is_empty());
+        assert_eq!(here["digest"], there["digest"], "{here}\n{there}");
+        assert!(here["digest"].is_string(), "{here}");
+    }
+}
+
 #[test]
 #[ignore = "live: index and Debian archive"]
 fn verification_loads_the_bytecode_that_ships() {

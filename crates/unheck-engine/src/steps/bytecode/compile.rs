@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 use unheck_base::{Digest, Hasher};
-use unheck_sandbox::{Limits, Mount, Outcome as Ended, Spec, Status, Stdio};
+use unheck_sandbox::{Limits, Mount, Outcome as Ended, SandboxError, Spec, Status, Stdio};
 use unheck_store::Store;
 
-use super::{BytecodeError, Module, identity};
+use super::{BytecodeError, Module, identity, walled};
 use crate::assemble::PackReader;
 use crate::layout::Layout;
 use crate::lock::Target;
@@ -269,7 +269,7 @@ impl Round<'_> {
         let spec = self.spec(&input, &out);
         let mut ran = Ran {
             answers: Vec::new(),
-            ended: unheck_sandbox::run(&self.session.helper, &spec)?,
+            ended: self.ended(&spec, (&input, &out))?,
             started: false,
         };
         for worker in 0..self.workers {
@@ -284,6 +284,26 @@ impl Round<'_> {
             ran.answers.extend(frames.into_iter().filter_map(known));
         }
         Ok(ran)
+    }
+
+    /// Runs in a sandbox; where none is possible, behind the walls that need no namespaces. Nothing of the modules is run,
+    /// and the same bytes come out.
+    fn ended(&self, spec: &Spec, places: (&Path, &Path)) -> Result<Ended, BytecodeError> {
+        let helper = &self.session.helper;
+        let why = match unheck_sandbox::run(helper, spec) {
+            Err(why @ SandboxError::Unavailable(_)) => why,
+            ended => return Ok(ended?),
+        };
+        let layout = Layout::of(&self.runner.interpreter);
+        let Some(walled) = walled::spec(self.roots, &layout, spec, places) else {
+            return Err(why.into());
+        };
+        // A directory from which nothing may be executed is one more reason that it is not possible here.
+        let begun = |out: &Path| fs_err::read_dir(out).is_ok_and(|mut made| made.next().is_some());
+        match unheck_sandbox::run(helper, &walled) {
+            Ok(ended) if ended.status.success() || begun(places.1) => Ok(ended),
+            _ => Err(why.into()),
+        }
     }
 
     fn prepare(&self, input: &Path, out: &Path) -> std::io::Result<()> {
@@ -331,6 +351,8 @@ impl Round<'_> {
             "ignore",
             "/in/compiler.py",
             &workers,
+            "/in",
+            "/out",
         ];
         let mut spec = Spec::new(self.roots.root(), argv.iter().map(OsString::from).collect());
         let bind = |host: &Path, inside: &str, writable| Mount::Bind {

@@ -1,8 +1,8 @@
 """Compiles modules to bytecode that is never checked against its source (PEP 552).
 
-Run by the target's own interpreter, in a sandbox without network, as: compiler.py WORKERS
-Reads /in/order (fields ended by a zero byte: offset, length and path of each module) and /in/sources
-(all of them, one after the other); each worker writes frames to /out/N: number of the module, 1 or 0,
+Run by the target's own interpreter, in a sandbox without network, as: compiler.py WORKERS IN OUT
+Reads IN/order (fields ended by a zero byte: offset, length and path of each module) and IN/sources
+(all of them, one after the other); each worker writes frames to OUT/N: number of the module, 1 or 0,
 length, then its bytecode or why there is none. Nothing of the modules is run. The bytes depend on the
 source, the path and the interpreter alone.
 """
@@ -23,8 +23,8 @@ def compiled(source, path):
     return MAGIC_NUMBER + FLAGS + source_hash(source) + dumps(code)
 
 
-def work(jobs, out):
-    with open("/in/sources", "rb") as sources:
+def work(jobs, given, out):
+    with open(given + "/sources", "rb") as sources:
         for number, offset, length, path in jobs:
             sources.seek(offset)
             source = sources.read(length)
@@ -40,8 +40,8 @@ def work(jobs, out):
                 answer = answer[os.write(out, answer) :]
 
 
-def orders():
-    with open("/in/order", "rb") as file:
+def orders(given):
+    with open(given + "/order", "rb") as file:
         fields = file.read().split(b"\0")
     count = len(fields) // 3
     for number in range(count):
@@ -50,14 +50,14 @@ def orders():
 
 
 def main():
-    workers = int(sys.argv[1])
-    jobs = list(orders())
+    workers, given, made = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    jobs = list(orders(given))
     children = []
     for number in range(workers):
         child = os.fork()
         if child == 0:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            work(jobs[number::workers], os.open(f"/out/{number}", flags, 0o644))
+            work(jobs[number::workers], given, os.open(f"{made}/{number}", flags, 0o644))
             os._exit(0)
         children.append(child)
     failed = 0

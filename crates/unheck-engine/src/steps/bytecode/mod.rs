@@ -9,6 +9,7 @@
 
 mod compile;
 mod keep;
+mod walled;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,6 +8,7 @@ mod apt;
 mod cli;
 mod exit;
 mod failure;
+mod memory;
 mod open;
 mod settings;
 mod surroundings;
@@ -21,6 +22,7 @@ use clap::FromArgMatches as _;
 
 fn main() -> ExitCode {
     unheck_sandbox::helper_main_if_asked();
+    memory::settle();
     exit::panics_are_bugs();
     let cli = match cli::command()
         .try_get_matches()

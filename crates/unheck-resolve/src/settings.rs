@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use unheck_store::fetch::{HttpOptions, Lookup};
+use unheck_store::fetch::HttpOptions;
 use uv_client::Connectivity;
 use uv_configuration::{
     BuildOptions, ExcludeDependency, IndexStrategy, KeyringProviderType, NoBinary, NoBuild,
@@ -172,12 +172,10 @@ impl Settings {
 
     fn shared_client(&self) -> reqwest::Result<reqwest::Client> {
         let options = HttpOptions::default();
-        let mut client = reqwest::Client::builder()
-            .user_agent(options.user_agent)
-            .connect_timeout(options.connect_timeout)
+        let mut client = options
+            .connecting()
             .read_timeout(self.http_timeout.unwrap_or(options.idle_timeout))
-            .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Lookup::shared());
+            .redirect(reqwest::redirect::Policy::none());
         let except = self.proxies.none.as_ref();
         let except = except.and_then(|hosts| reqwest::NoProxy::from_string(&hosts.join(",")));
         let proxies = [

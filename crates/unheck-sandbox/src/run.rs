@@ -23,7 +23,7 @@ use crate::capture::{Captured, LineSink, Lines, Stream, drain};
 use crate::diagnose::{Facts, diagnose};
 use crate::error::SandboxError;
 use crate::lookup::{Missing, NAMES, Watched};
-use crate::spec::{Root, Spec, Stdio};
+use crate::spec::{Spec, Stdio};
 use crate::sys;
 use crate::wire::{
     Base, CONTROL_FD, End, Failure, MESSAGE_BYTES, Order, Report, Rung, SPEC_BYTES, SPEC_FD,
@@ -431,7 +431,7 @@ struct Started {
 
 /// Climbs the ladder.
 fn start(helper: &HelperExe, spec: Option<&Spec>) -> Result<Started, SandboxError> {
-    if spec.is_some_and(|spec| matches!(spec.root, Root::Host { .. })) {
+    if spec.is_some_and(|spec| spec.root.is_host()) {
         return attempt(helper, Base::Landlock, spec)?.map_err(|failure| {
             let unavailable = || diagnose(Base::Landlock, &failure, &Facts::read()).into();
             explain(&failure, spec).unwrap_or_else(unavailable)

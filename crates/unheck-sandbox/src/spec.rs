@@ -67,11 +67,10 @@ pub enum Root {
         /// 1 to 498 directories, the lowest first.
         lower: Vec<PathBuf>,
     },
-    /// The host's own, for work on data where no namespaces can be made: Landlock shows these paths alone and `/dev/null` with
-    /// its like, seccomp
-    /// refuses sockets, signals and leaving the group, and the command is who the caller is. Much weaker than the
-    /// others, so nothing falls back to it unasked; refused where the kernel does not enforce Landlock. What the command
-    /// started ends with it, but where somebody kills the helper.
+    /// The host's own, for work on data where no namespaces can be made: Landlock shows these paths alone and
+    /// `/dev/null` with its like, seccomp refuses sockets, signals and leaving the group, and the command is who the
+    /// caller is. Much weaker than the others, so nothing falls back to it unasked; refused where the kernel does not
+    /// enforce Landlock. What the command started ends with it, but where somebody kills the helper.
     Host {
         /// What may be read and executed, with all below it.
         reads: Vec<PathBuf>,
@@ -81,6 +80,11 @@ pub enum Root {
 }
 
 impl Root {
+    /// Whether it is none of its own.
+    pub(crate) fn is_host(&self) -> bool {
+        matches!(self, Self::Host { .. })
+    }
+
     /// The directories, lowest first.
     pub(crate) fn lowers(&self) -> Vec<PathBuf> {
         match self {
@@ -261,7 +265,7 @@ impl Spec {
         if self.uid == u32::MAX || self.gid == u32::MAX {
             return refuse("`uid` or `gid` is 4294967295, which means none".to_owned());
         }
-        let host = matches!(self.root, Root::Host { .. });
+        let host = self.root.is_host();
         if host && let Some(what) = self.beyond_the_host() {
             return refuse(format!("`{what}` needs a root of its own"));
         }

@@ -243,7 +243,7 @@ impl Attempt<'_> {
     fn fetch(&self) -> Result<(), BuildError> {
         let session = self.session;
         attested::hold(&self.lock.packages, &self.project.config.allow)?;
-        let wanted = wants(session, self.lock);
+        let wanted = wants(session, self.lock, self.lock.used_here());
         session.stage(Stage::Fetch, "blobs", || session.net.fetch(wanted))?;
         restore(session, self.project, &self.request.lock, self.lock)
             .map_err(|error| BuildError::Compile(Box::new(error)))

@@ -771,7 +771,6 @@ impl<'w, W: World> Closer<'w, W> {
             if !self.world.has(package) {
                 continue;
             }
-            self.world.prepare(&BTreeSet::from([package.clone()]))?;
             let facts = self.learn(package)?;
             let matching = rule.among(facts.files.keys(), triplet);
             if matching.is_empty() {

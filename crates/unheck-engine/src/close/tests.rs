@@ -218,18 +218,8 @@ fn world() -> FakeWorld {
 }
 
 fn request() -> Request {
-    Request {
-        platform: Platform::LinuxAmd64,
-        glibc: (2, 41),
-        interpreter: vec!["python3.13-minimal".to_owned()],
-        by_hand: Vec::new(),
-        built_with: BTreeSet::new(),
-        objects: Vec::new(),
-        paths: BTreeMap::new(),
-        native: Vec::new(),
-        imports: BTreeSet::new(),
-        distributions: BTreeSet::new(),
-    }
+    let python = ["python3.13-minimal".to_owned()];
+    Request::bare(&python, (Platform::LinuxAmd64, (2, 41)))
 }
 
 fn wheel_object(path: &str, needed: &[&str]) -> Shipped {

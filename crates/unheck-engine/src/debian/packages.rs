@@ -179,31 +179,20 @@ const KEPT: &[&[u8]] = &[
     b"SHA256",
 ];
 
-/// How much of an index is looked at at a time, in bytes.
-const CHUNK: usize = 256 << 10;
-
 /// The text of an index with the fields that somebody asks for.
 fn decompress(path: &str, blob: impl std::io::Read) -> Result<Vec<u8>, PackagesError> {
-    let mut reader = unheck_deb::contents::decompress(path, blob)
+    let reader = unheck_deb::contents::decompress(path, blob)
         .map_err(|error| PackagesError::Decompress(std::io::Error::other(error)))?;
-    let mut chunk = vec![0; CHUNK];
-    let (mut kept, mut total) = (Kept::default(), 0);
-    loop {
-        let read = match reader.read(&mut chunk) {
-            Ok(0) => return Ok(kept.end()),
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(PackagesError::Decompress(error)),
-        };
-        total += read as u64;
-        if total > MAX_PACKAGES {
-            return Err(PackagesError::TooLong);
-        }
-        kept.take(&chunk[..read]);
+    let mut reader = std::io::BufReader::with_capacity(256 << 10, reader.take(MAX_PACKAGES + 1));
+    let mut kept = Kept::default();
+    let total = std::io::copy(&mut reader, &mut kept).map_err(PackagesError::Decompress)?;
+    match total > MAX_PACKAGES {
+        true => Err(PackagesError::TooLong),
+        false => Ok(kept.end()),
     }
 }
 
-/// Takes in an index piece by piece and keeps lines of [`KEPT`] fields.
+/// Keeps of an index that is written into it the lines of [`KEPT`] fields.
 #[derive(Default)]
 struct Kept {
     text: Vec<u8>,
@@ -211,6 +200,17 @@ struct Kept {
     begun: Vec<u8>,
     /// Whether the field whose lines come is one to be dropped.
     dropping: bool,
+}
+
+impl std::io::Write for Kept {
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        self.take(piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Kept {

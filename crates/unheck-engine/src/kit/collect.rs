@@ -9,7 +9,7 @@ use crate::debian::verify_chain;
 use crate::event::Stage;
 use crate::input::{AppFiles, LockOptions, Project};
 use crate::lock::{Lock, Provider, Target};
-use crate::locker::{deb_want, target_wants, want, wants};
+use crate::locker::{deb_want, want, wants};
 use crate::net::Want;
 use crate::sdist::{crate_wants, restore};
 use crate::session::Session;
@@ -49,17 +49,11 @@ pub(super) fn collect(
 ) -> Result<Vec<Entry>, ExportError> {
     let mut things = Things::default();
     session.stage(Stage::Fetch, "blobs", || {
-        let mut wanted = wants(session, lock);
+        let mut wanted = wants(session, lock, lock.with_helper());
         for target in &lock.plan.targets {
             let debs = target.build_debs.iter();
             wanted.extend(debs.map(|deb| deb_want(session, target, deb)));
         }
-        wanted.extend(
-            lock.plan
-                .helper
-                .iter()
-                .flat_map(|helper| target_wants(session, helper)),
-        );
         for build in &lock.plan.builds {
             let named = build.requires.iter().chain(&build.sdist);
             wanted.extend(named.filter_map(want));

@@ -342,9 +342,15 @@ impl Lock {
     /// Whose interpreter runs on this machine: a target's, else the helper's.
     pub fn runs_here(&self) -> Option<&Target> {
         let host = Platform::host()?;
-        let helper = self.plan.helper.as_ref();
-        self.target(host)
-            .or(helper.filter(|helper| helper.platform == host))
+        self.with_helper().find(|target| target.platform == host)
+    }
+
+    /// The targets, and the helper where it runs.
+    pub fn used_here(&self) -> impl Iterator<Item = &Target> {
+        let host = Platform::host();
+        let helper = self.plan.helper.iter();
+        let runs = helper.filter(move |helper| Some(helper.platform) == host);
+        self.plan.targets.iter().chain(runs)
     }
 
     /// The targets, and the helper where there is one.

@@ -487,38 +487,21 @@ fn add_facts(
     request.imports.extend(facts.imports);
 }
 
-/// Every file that a lock names and that must be in the store before a build.
-pub fn wants(session: &Session, lock: &Lock) -> Vec<Want> {
-    let mut wants: Vec<Want> = lock
-        .packages
-        .iter()
-        .flat_map(|package| &package.wheels)
-        .filter_map(want)
-        .collect();
-    let targets = lock.plan.targets.iter();
-    // A helper is of use where it runs.
-    let here = lock
-        .runs_here()
-        .filter(|here| Some(*here) == lock.plan.helper.as_ref());
-    wants.extend(
-        targets
-            .chain(here)
-            .flat_map(|target| target_wants(session, target)),
-    );
+/// Every file that a lock names for these targets and that must be in the store before a build.
+pub fn wants<'l>(
+    session: &Session,
+    lock: &'l Lock,
+    targets: impl Iterator<Item = &'l Target>,
+) -> Vec<Want> {
+    let wheels = lock.packages.iter().flat_map(|package| &package.wheels);
+    let mut wants: Vec<Want> = wheels.filter_map(want).collect();
+    for target in targets {
+        wants.extend(target.build_requires.iter().filter_map(want));
+        wants.extend(target.interpreter.archive.iter().filter_map(want));
+        let debs = target.debs.iter();
+        wants.extend(debs.map(|deb| deb_want(session, target, deb)));
+    }
     wants
-}
-
-/// Everything that one target alone wants.
-pub(crate) fn target_wants(session: &Session, target: &Target) -> Vec<Want> {
-    let named = target
-        .build_requires
-        .iter()
-        .chain(&target.interpreter.archive);
-    let debs = target.debs.iter();
-    named
-        .filter_map(want)
-        .chain(debs.map(|deb| deb_want(session, target, deb)))
-        .collect()
 }
 
 /// A Debian package that a lock names.

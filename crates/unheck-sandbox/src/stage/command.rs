@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
-use crate::spec::{Limits, Root, Spec, Stdio};
+use crate::spec::{Limits, Spec, Stdio};
 use crate::stage::lockdown;
 use crate::stage::lookups;
 use crate::stage::mapping::Plan;
@@ -32,7 +32,7 @@ pub(super) fn execute(
             if spec.seccomp {
                 lockdown::seccomp(spec.network)?;
             }
-            if matches!(spec.root, Root::Host { .. }) {
+            if spec.root.is_host() {
                 lockdown::alone()?;
             }
             replace(spec, &program)
@@ -43,7 +43,7 @@ pub(super) fn execute(
     }
 }
 
-fn fail(operation: &'static str) -> impl FnOnce(Errno) -> Failure {
+pub(super) fn fail(operation: &'static str) -> impl FnOnce(Errno) -> Failure {
     move |errno| Failure::new(Step::Command, operation, errno)
 }
 
@@ -58,14 +58,13 @@ fn prepare(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<(), Failure> {
         .map_err(|e| Failure::new(Step::Command, "mark files to be closed", e))?;
     set_limits(&spec.limits, proc)?;
     let forgotten = lockdown::forget_bounding_set();
-    match &spec.root {
-        // Of who has no capability none is to be forgotten, nor may it be.
-        Root::Host { .. } => {
-            let killed = rustix::process::Signal::KILL;
-            rustix::process::set_parent_process_death_signal(Some(killed))
-                .map_err(fail("ask to die with the helper"))?;
-        }
-        _ => forgotten.map_err(fail("drop capabilities for good"))?,
+    if spec.root.is_host() {
+        // Who has no capability may forget none, and has none to forget. No process namespace ends it with the helper.
+        let killed = rustix::process::Signal::KILL;
+        rustix::process::set_parent_process_death_signal(Some(killed))
+            .map_err(fail("ask to die with the helper"))?;
+    } else {
+        forgotten.map_err(fail("drop capabilities for good"))?;
     }
     if plan.many {
         let (uid, gid) = (Uid::from_raw(spec.uid), Gid::from_raw(spec.gid));

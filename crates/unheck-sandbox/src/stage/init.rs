@@ -14,6 +14,7 @@ use rustix::process::{
 
 use crate::run::LimitKind;
 use crate::spec::{Network, Spec};
+use crate::stage::command::fail;
 use crate::stage::disk::Disk;
 use crate::stage::lookups::Watcher;
 use crate::stage::mapping::Plan;
@@ -98,7 +99,7 @@ fn live(base: Base, spec: &Spec, plan: &Plan, control: &OwnedFd) -> Result<Repor
 /// Forks and waits until the child executes the command or says why it cannot. Gives up what process 1 needs no more.
 fn start(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<(Pid, Option<Watcher>), Failure> {
     let sockets = spec.watch.then(lookups::sockets).transpose();
-    let (ours, theirs) = sockets.map_err(failed("make a socket pair"))?.unzip();
+    let (ours, theirs) = sockets.map_err(fail("make a socket pair"))?.unzip();
     let forked = fork(|| command::execute(spec, plan, proc, theirs.as_ref()))?;
     drop(theirs);
     command::keep_capabilities_of_process_1()?;
@@ -107,10 +108,6 @@ fn start(spec: &Spec, plan: &Plan, proc: ProcMount) -> Result<(Pid, Option<Watch
         .map(|socket| Watcher::start(&socket, proc))
         .transpose()?;
     Ok((forked.executed()?, watcher))
-}
-
-fn failed(operation: &'static str) -> impl FnOnce(Errno) -> Failure {
-    move |errno| Failure::new(Step::Command, operation, errno)
 }
 
 /// A child that is about to execute the command.
@@ -122,7 +119,7 @@ pub(super) struct Forked {
 
 /// Forks a child that becomes the command; `execute` returns only when it could not.
 pub(super) fn fork(execute: impl FnOnce() -> Failure) -> Result<Forked, Failure> {
-    let (reads, writes) = pipe_with(PipeFlags::CLOEXEC).map_err(failed("make a pipe"))?;
+    let (reads, writes) = pipe_with(PipeFlags::CLOEXEC).map_err(fail("make a pipe"))?;
     // SAFETY: whoever calls this has one thread.
     let forked = unsafe { sys::fork() };
     let Some(pid) = forked.map_err(|e| Failure::new(Step::Command, "fork", e))? else {
@@ -143,14 +140,14 @@ impl Forked {
         let n = loop {
             match rustix::io::read(&self.reads, &mut text[..]) {
                 Err(Errno::INTR) => {}
-                other => break other.map_err(failed("hear from the command"))?,
+                other => break other.map_err(fail("hear from the command"))?,
             }
         };
         if n > 0 {
-            let unknown = |_| failed("read why the command does not start")(Errno::IO);
+            let unknown = |_| fail("read why the command does not start")(Errno::IO);
             return Err(serde_json::from_slice(&text[..n]).map_err(unknown)?);
         }
-        Pid::from_raw(self.pid).ok_or_else(|| failed("fork")(Errno::SRCH))
+        Pid::from_raw(self.pid).ok_or_else(|| fail("fork")(Errno::SRCH))
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn enter(order: &Order, plan: &Plan, control: &OwnedFd) -> Result<(),
     // It ends when the caller's end of the socket closes; not with the caller's thread, as a signal would have it.
     hide()?;
     let own = Pid::from_raw(std::process::id().cast_signed());
-    set_child_subreaper(own).map_err(|e| Failure::new(Step::Command, "ask for orphans", e))?;
+    set_child_subreaper(own).map_err(command::fail("ask for orphans"))?;
     let pid = fork(|| command::execute(spec, plan, ProcMount::Bound, None))?.executed()?;
     let (base, proc) = (Base::Landlock, ProcMount::Bound);
     tell(control, &Report::Started(Rung { base, proc }));

@@ -27,14 +27,14 @@ type Ask = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
 ///
 /// An answer is kept for a minute, a failure for those who wait for it only.
 #[derive(Clone)]
-pub struct Lookup {
+pub(super) struct Lookup {
     ask: Arc<Ask>,
     hosts: Arc<Mutex<BTreeMap<String, (Instant, Asking)>>>,
 }
 
 impl Lookup {
     /// The one of this process.
-    pub fn shared() -> Self {
+    pub(super) fn shared() -> Self {
         static SHARED: LazyLock<Lookup> = LazyLock::new(|| Lookup::new(system));
         SHARED.clone()
     }

@@ -24,7 +24,6 @@ use url::Url;
 
 use crate::{Store, StoreError};
 
-pub use lookup::Lookup;
 pub use small::get_small;
 pub use transport::{Body, BodyStream, OpenFuture, Transport, TransportError, redacted};
 pub use web::{HttpOptions, WebTransport, cause_lines, retry_after};

@@ -35,16 +35,22 @@ pub struct HttpOptions {
 }
 
 impl HttpOptions {
-    /// A client by these options that shares its look-ups of hosts with the others ([`Lookup`]), but for redirects and the idle time, which each has its own way with. It asks for
+    /// What all clients have in common: who asks, how long connecting may take, and that a host is looked up once
+    /// for all connections of this process.
+    pub fn connecting(&self) -> ClientBuilder {
+        Client::builder()
+            .user_agent(&self.user_agent)
+            .connect_timeout(self.connect_timeout)
+            .dns_resolver(Lookup::shared())
+    }
+
+    /// A client by these options, but for redirects and the idle time, which each has its own way with. It asks for
     /// no content coding: a file must come as its own bytes.
     pub fn client(&self) -> ClientBuilder {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        Client::builder()
-            .user_agent(&self.user_agent)
+        self.connecting()
             .default_headers(headers)
-            .connect_timeout(self.connect_timeout)
-            .dns_resolver(Lookup::shared())
             .referer(false)
             .no_gzip()
             .no_zstd()

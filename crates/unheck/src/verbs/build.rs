@@ -152,7 +152,7 @@ fn dry_run(
     let planned = plan_lock(session, project, (&request.lock, request.mode), &app);
     progress.finish();
     let (lock, lock_is_new) = planned?;
-    let missing: Vec<_> = wants(session, &lock)
+    let missing: Vec<_> = wants(session, &lock, lock.used_here())
         .into_iter()
         .filter(|want| !session.net.is_near(&want.digest))
         .collect();
